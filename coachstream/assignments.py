@@ -1,0 +1,105 @@
+"""Who coaches whom: read the list, give a driver a coach, take the coach away."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from . import query as queries
+from . import wire
+from .errors import CursorLoopError
+from .models import CoachAssignment
+from .query import Query
+from .ratelimit import Limit
+from .retry import Patience
+from .transport import Transport
+
+PATH = "/coaching/driver-coach-assignments"
+
+
+class Assignments:
+    """``client.assignments``: one coach per driver at most.
+
+    Each call asks up to the retry policy's ``attempts`` times. The writes set an absolute state,
+    so that asking twice does no harm; of two writers, the last one wins.
+    """
+
+    def __init__(self, *, transport: Transport, limit: Limit, patience: Patience) -> None:
+        self._transport = transport
+        self._limit = limit
+        self._patience = patience
+
+    def list(
+        self,
+        *,
+        driver_ids: Sequence[str] | None = None,
+        coach_ids: Sequence[str] | None = None,
+        include_external_ids: bool = False,
+    ) -> AsyncIterator[CoachAssignment]:
+        """Iterate over all assignments, page after page.
+
+        Args:
+            driver_ids: Only these drivers', by Samsara id or external id (``key:value``).
+            coach_ids: Only these coaches'.
+            include_external_ids: Tell the drivers' external ids.
+
+        Raises:
+            InvalidArgumentError: at once, naming the argument that can't be used.
+            ApiError: while iterating: the server refused.
+            CursorLoopError: while iterating: the server leads in circles.
+        """
+        query = queries.assignments_query(
+            driver_ids=driver_ids, coach_ids=coach_ids, include_external_ids=include_external_ids
+        )
+        return self._pages(query)
+
+    async def assign(self, driver_id: str, coach_id: str) -> CoachAssignment:
+        """Make ``coach_id`` the coach of ``driver_id``, in place of any other.
+
+        Both are Samsara ids: unlike the list, the API does not document external ids here.
+
+        Raises:
+            InvalidArgumentError: an id is empty or None; to remove a coach, say `unassign`.
+            ApiError: the server refused, such as `NotFoundError` for an id it does not know.
+        """
+        return await self._put(queries.assign_query(driver_id, coach_id))
+
+    async def unassign(self, driver_id: str) -> CoachAssignment:
+        """Leave ``driver_id`` without a coach; harmless if there is none.
+
+        Raises:
+            InvalidArgumentError: the id is empty or None.
+            ApiError: the server refused.
+        """
+        return await self._put(queries.unassign_query(driver_id))
+
+    async def _pages(self, query: Query) -> AsyncIterator[CoachAssignment]:
+        cursor: str | None = None
+        passed: set[str] = set()
+        while True:
+            assignments, pagination = await self._transport.call(
+                "GET",
+                PATH,
+                query.after(cursor),
+                limit=self._limit,
+                patience=self._patience,
+                read=wire.assignments_page,
+            )
+            for assignment in assignments:
+                yield assignment
+            if not pagination.has_next_page:
+                return
+            cursor = pagination.end_cursor
+            if not cursor or cursor in passed:
+                raise CursorLoopError(
+                    f"cursor {cursor!r} leads nowhere new, and the server says there is more"
+                )
+            passed.add(cursor)
+
+    async def _put(self, query: str) -> CoachAssignment:
+        # Parameters go in the query; the API documents no body for this PUT.
+        return await self._transport.call(
+            "PUT",
+            PATH,
+            query,
+            limit=self._limit,
+            patience=self._patience,
+            read=wire.assignment_change,
+        )

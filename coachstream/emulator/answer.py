@@ -1,0 +1,63 @@
+"""What is sent back, before it meets a socket."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+
+Key = tuple[str, str]
+"""A version as it is served: the session's id, and its updatedAtTime."""
+
+MESSAGES: Mapping[int, str] = {
+    401: "Invalid token.",
+    403: "Permission denied.",
+    404: "Object not found.",
+    413: "Content too large.",
+    429: "Exceeded rate limit.",
+    500: "Internal server error.",
+    501: "Not implemented.",
+    502: "Bad gateway.",
+    503: "Service unavailable.",
+    504: "Gateway timeout.",
+}
+"""What the message of an error says when nothing better is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A status, headers and a body, and which versions are in it."""
+
+    status: int = 200
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": JSON})
+    served: tuple[Key, ...] = ()
+
+
+def page(
+    items: Iterable[bytes], *, cursor: str, has_next: bool, served: tuple[Key, ...] = ()
+) -> Answer:
+    """Return a page of items that are JSON already."""
+    pagination = msgspec.json.encode({"endCursor": cursor, "hasNextPage": has_next})
+    body = b'{"data":[%b],"pagination":%b}' % (b",".join(items), pagination)
+    return Answer(body=body, served=served)
+
+
+def error(
+    status: int,
+    message: str | None = None,
+    *,
+    request_id: str,
+    bodies: Literal["json", "text"] = "json",
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Return an error as the API words it: message and requestId, or the bare message as text."""
+    message = message or MESSAGES.get(status, "Error.")
+    if bodies == "text":
+        kind, body = TEXT, message.encode()
+    else:
+        kind, body = JSON, msgspec.json.encode({"message": message, "requestId": request_id})
+    return Answer(status=status, body=body, headers={"Content-Type": kind, **(headers or {})})

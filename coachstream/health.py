@@ -1,0 +1,134 @@
+"""Quiet, throttled, retrying, stalled: what a stream is doing, readable at any moment."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from .errors import RateLimitError
+from .telemetry import (
+    CaughtUp,
+    Event,
+    PageRead,
+    RequestStarted,
+    RetryScheduled,
+    StreamEnded,
+    Throttled,
+)
+
+GRACE = 30.0
+"""Seconds something may be overdue before it counts as stalled."""
+
+
+class StreamState(StrEnum):
+    """What a stream is doing."""
+
+    STARTING = "starting"
+    """It has had no good answer yet."""
+    FOLLOWING = "following"
+    """It reads, or waits for you to ask for the next session."""
+    IDLE = "idle"
+    """It has caught up and waits before it asks again."""
+    THROTTLED = "throttled"
+    """It waits because the server told us to slow down."""
+    RETRYING = "retrying"
+    """The last try failed and the next is scheduled or under way."""
+    STALLED = "stalled"
+    """What it does should long have ended; something is wrong that no error told of."""
+    STOPPED = "stopped"
+    """It reached its end time, was closed, or failed."""
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot of a stream. Ages are seconds."""
+
+    state: StreamState
+    state_age: float
+    """Since the state was entered."""
+    answer_age: float | None
+    """Since the last good answer; None: there was none yet."""
+    cursor_age: float | None
+    """Since the server gave the cursor of the stream's position; cursors live 30 days. None: there
+    is no cursor yet, or it came from you."""
+    lag: float | None
+    """From the latest ``updated_at_time`` you have finished to now; None: nothing is finished yet.
+    It grows while the feed is quiet: read it together with the state."""
+    failures: int
+    """Failed tries since the last good answer."""
+    last_error: str | None
+    """The last failure, also after things are well again."""
+
+
+class Pulse:
+    """Turns a stream's events into its state."""
+
+    def __init__(self, *, timeout: float, now: float) -> None:
+        self._timeout = timeout
+        self._state = StreamState.STARTING
+        self._since = now
+        self._due: float | None = None
+        self._failures = 0
+        self._last_error: str | None = None
+        self.last_answer: float | None = None
+        """When the last good answer came, on the clock's seconds."""
+
+    def note(self, event: Event, now: float) -> None:
+        """Take an event in."""
+        match event:
+            case RequestStarted():
+                # Still retrying, idle or throttled until the answer is there.
+                self._due = now + self._timeout
+            case RetryScheduled():
+                self._failures += 1
+                self._last_error = str(event.error)
+                throttled = isinstance(event.error, RateLimitError)
+                state = StreamState.THROTTLED if throttled else StreamState.RETRYING
+                self._enter(state, now, lasting=event.delay)
+            case Throttled():
+                self._enter(StreamState.THROTTLED, now, lasting=event.delay)
+            case CaughtUp():
+                self._enter(StreamState.IDLE, now, lasting=event.delay)
+            case PageRead():
+                self._failures = 0
+                self.last_answer = now
+                still_idle = self._state is StreamState.IDLE and not event.sessions
+                self._enter(StreamState.IDLE if still_idle else StreamState.FOLLOWING, now)
+            case StreamEnded():
+                if event.error is not None:
+                    self._last_error = str(event.error)
+                self._enter(StreamState.STOPPED, now)
+            case _:
+                pass  # tells nothing of what the stream is doing
+
+    def expect_nothing(self) -> None:
+        """Note that the next step may take any time: a turn at the limit, or the user's own."""
+        self._due = None
+
+    def health(
+        self,
+        *,
+        now: float,
+        today: datetime,
+        cursor_time: datetime | None,
+        watermark: datetime | None,
+    ) -> Health:
+        """Return the snapshot."""
+        stalled = self._due is not None and now > self._due + GRACE
+        return Health(
+            state=StreamState.STALLED if stalled else self._state,
+            state_age=now - self._since,
+            answer_age=None if self.last_answer is None else now - self.last_answer,
+            cursor_age=_age(cursor_time, today),
+            lag=_age(watermark, today),
+            failures=self._failures,
+            last_error=self._last_error,
+        )
+
+    def _enter(self, state: StreamState, now: float, *, lasting: float | None = None) -> None:
+        if state is not self._state:
+            self._state, self._since = state, now
+        self._due = None if lasting is None else now + lasting
+
+
+def _age(moment: datetime | None, today: datetime) -> float | None:
+    return None if moment is None else (today - moment).total_seconds()

@@ -1,0 +1,220 @@
+"""Arguments to query strings: checked when made, sent byte for byte the same ever after.
+
+The server binds a cursor to the exact parameters it was issued for, the order of ids included: the
+smallest difference is refused with 400. So a query is encoded once, and only the cursor is added.
+
+Arrays are comma-joined (``style: form, explode: false`` in Samsara's OpenAPI description) and every
+value is percent-encoded, or the ``+`` of a cursor or an external id would be read as a space.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+import msgspec
+
+from .errors import InvalidArgumentError
+from .models import FILTER_STATUSES
+
+
+class Query(msgspec.Struct, frozen=True):
+    """The parameters of a paged request, encoded, without the cursor."""
+
+    wire: str
+    """What is sent, on every page."""
+    bounded: bool = True
+    """Whether the pages come to an end: False for a feed that is followed."""
+
+    def after(self, cursor: str | None) -> str:
+        """Return the query string of the page after ``cursor``; None asks for the first."""
+        if not cursor:
+            return self.wire
+        return "&".join(filter(None, (self.wire, f"after={_escape('after', cursor)}")))
+
+
+def sessions_query(
+    *,
+    start_time: datetime,
+    end_time: datetime | None = None,
+    driver_ids: Sequence[str] | None = None,
+    coach_ids: Sequence[str] | None = None,
+    session_statuses: Sequence[str] | None = None,
+    include_coachable_events: bool = False,
+    include_external_ids: bool = False,
+) -> Query:
+    """Build the query of ``GET /coaching/sessions/stream``.
+
+    Times are sent in milliseconds, the finest the vendor documents; ``start_time`` is rounded down
+    and ``end_time`` up, so that rounding never leaves a session out.
+
+    Raises:
+        InvalidArgumentError: naming the argument that can't be sent.
+    """
+    start = _moment("start_time", start_time)
+    parameters = {"startTime": _timestamp(start)}
+    if end_time is not None:
+        end = _moment("end_time", end_time)
+        if end < start:
+            raise InvalidArgumentError(
+                "end_time", f"{end.isoformat()} is before start_time, {start.isoformat()}"
+            )
+        # Equal times ask for a snapshot, so rounding must neither make nor unmake equality.
+        parameters["endTime"] = _timestamp(end if end == start else _round_up(end))
+    parameters |= _filters(driver_ids, coach_ids)
+    if session_statuses is not None:
+        parameters["sessionStatuses"] = _statuses(session_statuses)
+    if flag("include_coachable_events", include_coachable_events):
+        parameters["includeCoachableEvents"] = "true"
+    if flag("include_external_ids", include_external_ids):
+        parameters["includeExternalIds"] = "true"
+    return Query(_encode(parameters), bounded=end_time is not None)
+
+
+def assignments_query(
+    *,
+    driver_ids: Sequence[str] | None = None,
+    coach_ids: Sequence[str] | None = None,
+    include_external_ids: bool = False,
+) -> Query:
+    """Build the query of ``GET /coaching/driver-coach-assignments``.
+
+    Raises:
+        InvalidArgumentError: naming the argument that can't be sent.
+    """
+    parameters = _filters(driver_ids, coach_ids)
+    if flag("include_external_ids", include_external_ids):
+        parameters["includeExternalIds"] = "true"
+    return Query(_encode(parameters))
+
+
+def assign_query(driver_id: str, coach_id: str) -> str:
+    """Build the query of the PUT that gives a driver a coach.
+
+    Raises:
+        InvalidArgumentError: either id is empty or not a string. The API reads a missing coach as
+            "remove the coach", so None is never passed on.
+    """
+    return _encode({"driverId": _id("driver_id", driver_id), "coachId": _id("coach_id", coach_id)})
+
+
+def unassign_query(driver_id: str) -> str:
+    """Build the query of the PUT that takes a driver's coach away: one without ``coachId``.
+
+    Raises:
+        InvalidArgumentError: the id is empty or not a string.
+    """
+    return _encode({"driverId": _id("driver_id", driver_id)})
+
+
+def cursor_argument(after: str | None) -> str | None:
+    """Return ``after`` if it can be sent; an empty one means the first page, as for the API.
+
+    Raises:
+        InvalidArgumentError: it is not a string, or not one that can be encoded.
+    """
+    if after is None or after == "":
+        return None
+    _escape("after", _string("after", after))
+    return after
+
+
+def _encode(parameters: dict[str, str]) -> str:
+    return "&".join(f"{name}={_escape(name, value)}" for name, value in parameters.items())
+
+
+def _escape(argument: str, value: str) -> str:
+    try:
+        return quote(value, safe="")
+    except UnicodeEncodeError:
+        raise InvalidArgumentError(argument, f"{value!r} is not valid text") from None
+
+
+def _moment(argument: str, value: datetime) -> datetime:
+    if not isinstance(value, datetime):
+        raise InvalidArgumentError(argument, f"needs a datetime, not {type(value).__name__}")
+    if value.utcoffset() is None:
+        raise InvalidArgumentError(
+            argument, f"{value.isoformat()} has no time zone; pass an aware datetime"
+        )
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidArgumentError(argument, f"{value.isoformat()} is out of range") from None
+
+
+def _round_up(moment: datetime) -> datetime:
+    try:
+        return moment + timedelta(microseconds=-moment.microsecond % 1000)
+    except OverflowError:
+        raise InvalidArgumentError("end_time", f"{moment.isoformat()} is out of range") from None
+
+
+def _timestamp(moment: datetime) -> str:
+    spec = "milliseconds" if moment.microsecond >= 1000 else "seconds"
+    return moment.replace(tzinfo=None).isoformat(timespec=spec) + "Z"
+
+
+def _filters(driver_ids: Sequence[str] | None, coach_ids: Sequence[str] | None) -> dict[str, str]:
+    filters = {}
+    if driver_ids is not None:
+        filters["driverIds"] = ",".join(_ids("driver_ids", driver_ids))
+    if coach_ids is not None:
+        filters["coachIds"] = ",".join(_ids("coach_ids", coach_ids))
+    return filters
+
+
+def _ids(argument: str, values: Sequence[str]) -> list[str]:
+    ids = [_id(argument, value) for value in _ordered(argument, values)]
+    for value in ids:
+        if "," in value:
+            raise InvalidArgumentError(
+                argument, f"{value!r} holds a comma, and the API takes ids joined by commas"
+            )
+    return ids
+
+
+def _statuses(values: Sequence[str]) -> str:
+    statuses = _ordered("session_statuses", values)
+    for status in statuses:
+        if status not in FILTER_STATUSES:
+            raise InvalidArgumentError(
+                "session_statuses", f"{status!r} is none of {', '.join(FILTER_STATUSES)}"
+            )
+    return ",".join(statuses)
+
+
+def _ordered(argument: str, values: Iterable[str]) -> list[str]:
+    """Return the values in the order given, which has to be the same after a restart."""
+    if isinstance(values, str):
+        raise InvalidArgumentError(argument, f"needs a list of strings, not the string {values!r}")
+    if not isinstance(values, Sequence):
+        raise InvalidArgumentError(
+            argument, f"needs a list or tuple, whose order is fixed, not {type(values).__name__}"
+        )
+    if not values:
+        raise InvalidArgumentError(argument, "is empty; leave it out to have no filter")
+    return list(values)
+
+
+def _id(argument: str, value: str) -> str:
+    if not _string(argument, value).strip():
+        raise InvalidArgumentError(argument, "an id is empty")
+    _escape(argument, value)
+    return value
+
+
+def _string(argument: str, value: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidArgumentError(argument, f"needs a string, not {type(value).__name__}")
+    return value
+
+
+def flag(argument: str, value: bool) -> bool:
+    """Return ``value``, refusing what is merely true or false in spirit, such as ``"false"``.
+
+    Raises:
+        InvalidArgumentError: it is neither True nor False.
+    """
+    if not isinstance(value, bool):
+        raise InvalidArgumentError(argument, f"needs True or False, not {value!r}")
+    return value

@@ -1,0 +1,353 @@
+"""The sessions: a stream you loop over, which knows how far you have come."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Self
+
+from . import query as queries
+from .background import Background
+from .clock import Clock, seconds
+from .cursors import Entry
+from .errors import (
+    ClosedError,
+    InvalidArgumentError,
+    MalformedSessionError,
+    StreamInUseError,
+)
+from .health import Health, Pulse
+from .models import CoachingSession, Position
+from .ratelimit import Limit
+from .reader import PageReader, Reading
+from .retry import RetryPolicy
+from .telemetry import Observer, SessionMalformed, ShortPollInterval, StreamEnded
+from .transport import Transport
+from .wire import Page
+
+POLL_INTERVAL = 5.0
+"""The documented minimum, in seconds, between questions to a feed that has nothing more
+(https://developers.samsara.com/docs/pagination)."""
+
+OnMalformed = Callable[[MalformedSessionError], Awaitable[None]]
+"""Settles a session that can't be read; returning means it need not come again."""
+
+
+class SessionStream:
+    """Coaching sessions, one version after another, in the server's order.
+
+    Loop over it: ``async for session in stream``. A session is settled when you ask for the next
+    one; if you leave the loop, by ``break`` or by an exception, the last one is not, and
+    `position` says so. A time-out around a step loses nothing and repeats nothing: the page goes
+    on being fetched, and the next step finds it. One task at a time may read a stream.
+
+    It ends when its ``end_time`` is reached, or by `aclose`; otherwise only with an exception,
+    after which asking again tries again.
+    """
+
+    def __init__(
+        self,
+        *,
+        reader: PageReader,
+        background: Background,
+        pulse: Pulse,
+        clock: Clock,
+        after: str | None,
+        on_malformed: OnMalformed | None,
+    ) -> None:
+        self._reader = reader
+        self._background = background
+        self._pulse = pulse
+        self._clock = clock
+        self._on_malformed = on_malformed
+        self._fetch: asyncio.Task[Reading] | None = None
+        self._busy = False
+        self._closed = False
+        # The page in hand: entries before `_next` have been handed out, the last `_held` of those
+        # are still with the user.
+        self._page: Reading | None = None
+        self._entries: tuple[Entry, ...] = ()
+        self._next = 0
+        self._held = 0
+        # What is settled for good.
+        self._cursor = after
+        self._cursor_time: datetime | None = None
+        self._beyond: list[tuple[str, datetime]] = []
+        self._watermark: datetime | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> CoachingSession:
+        if self._closed:
+            raise StopAsyncIteration
+        self._held = 0
+        while True:
+            if self._next == len(self._entries):
+                await self._turn_page()
+                continue
+            entry = self._entries[self._next]
+            if isinstance(entry, CoachingSession):
+                self._next += 1
+                self._held = 1
+                return entry
+            await self._settle_malformed(entry)
+            self._next += 1
+
+    def pages(self) -> "PageStream":
+        """Loop over whole pages instead, the empty ones among them.
+
+        A page is settled when you ask for the next one. What a loop over sessions has left of its
+        page comes as a page of its own.
+        """
+        return PageStream(self)
+
+    async def _next_page(self) -> Page:
+        if self._closed:
+            raise StopAsyncIteration
+        self._held = 0
+        if self._next == len(self._entries):
+            await self._turn_page()
+        assert self._page is not None
+        rest = self._entries[self._next :]
+        for entry in rest:
+            if isinstance(entry, MalformedSessionError):
+                await self._settle_malformed(entry)
+        self._next = len(self._entries)
+        self._held = len(rest)
+        return Page(
+            entries=rest,
+            end_cursor=self._page.cursor or "",
+            has_next_page=self._page.has_next_page,
+            size=self._page.size,
+        )
+
+    @property
+    def position(self) -> Position:
+        """How far you have come: what is settled, not what was fetched."""
+        settled = self._entries[: self._next - self._held]
+        return Position(
+            query=self._reader.query.wire,
+            cursor=self._cursor,
+            cursor_time=self._cursor_time,
+            settled=(*self._beyond, *_keys(settled)),
+            watermark=_latest(self._watermark, settled),
+        )
+
+    @property
+    def health(self) -> Health:
+        """What the stream is doing right now."""
+        settled = self._entries[: self._next - self._held]
+        return self._pulse.health(
+            now=self._clock.monotonic(),
+            today=self._clock.now(),
+            cursor_time=self._cursor_time,
+            watermark=_latest(self._watermark, settled),
+        )
+
+    async def aclose(self) -> None:
+        """End the stream, from any task; twice is harmless. The client stays open.
+
+        The session in hand stays unsettled; a task that waits for the next one sees the loop end.
+        """
+        if not self._closed:
+            self._closed = True
+            self._reader.announce(StreamEnded())
+        if self._fetch is not None:
+            self._fetch.cancel()
+            await asyncio.wait((self._fetch,))
+
+    def __repr__(self) -> str:
+        return f"<SessionStream {self._reader.query.wire!r} {self.health.state}>"
+
+    def __del__(self) -> None:
+        # Nobody can ask for the page any more, so its retries need not go on.
+        if self._fetch is not None and not self._fetch.get_loop().is_closed():
+            self._fetch.cancel()
+
+    async def _turn_page(self) -> None:
+        """Settle the page in hand and take up the next."""
+        self._finish_page()
+        if self._reader.ended:
+            if not self._closed:
+                self._closed = True
+                self._reader.announce(StreamEnded())
+            raise StopAsyncIteration
+        with self._alone():
+            if self._fetch is None:
+                self._fetch = self._background.start(self._reader.read())
+            # Cancelled here, the fetch goes on, and the next call waits for it again.
+            await asyncio.wait((self._fetch,))
+        fetch, self._fetch = self._fetch, None
+        if fetch.cancelled():
+            if self._closed:
+                raise StopAsyncIteration
+            raise ClosedError("the client is closed")
+        if error := fetch.exception():
+            if isinstance(error, Exception):
+                self._reader.announce(StreamEnded(error=error))
+            raise error
+        self._page = fetch.result()
+        self._entries, self._next = self._page.entries, 0
+
+    def _finish_page(self) -> None:
+        if self._page is None:
+            return
+        if self._page.moved:
+            self._cursor, self._cursor_time = self._page.cursor, self._page.cursor_time
+            self._beyond.clear()
+        else:
+            self._beyond += _keys(self._entries)
+        self._watermark = _latest(self._watermark, self._entries)
+        self._page, self._entries, self._next = None, (), 0
+
+    async def _settle_malformed(self, error: MalformedSessionError) -> None:
+        """Have someone settle it, or raise it: each time it is met, until someone does."""
+        self._reader.announce(SessionMalformed(error=error))
+        if self._on_malformed is None:
+            raise error
+        with self._alone():
+            await self._on_malformed(error)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if self._busy:
+            raise StreamInUseError("another task is waiting for this stream's next session")
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+
+
+class PageStream:
+    """The pages of a stream; see `SessionStream.pages`."""
+
+    def __init__(self, stream: SessionStream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Page:
+        return await self._stream._next_page()  # noqa: SLF001  # the other half of one thing
+
+
+class Sessions:
+    """``client.sessions``: the coaching sessions of the organisation."""
+
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        limit: Limit,
+        retry: RetryPolicy,
+        background: Background,
+        clock: Clock,
+        observer: Observer,
+    ) -> None:
+        self._transport = transport
+        self._limit = limit
+        self._retry = retry
+        self._background = background
+        self._clock = clock
+        self._observer = observer
+        self._warned_of_short_polls = False
+
+    def stream(
+        self,
+        *,
+        start_time: datetime,
+        end_time: datetime | None = None,
+        driver_ids: Sequence[str] | None = None,
+        coach_ids: Sequence[str] | None = None,
+        session_statuses: Sequence[str] | None = None,
+        include_coachable_events: bool = False,
+        include_external_ids: bool = False,
+        after: str | None = None,
+        poll_interval: float | timedelta = POLL_INTERVAL,
+        keep_raw: bool = False,
+        on_malformed: OnMalformed | None = None,
+    ) -> SessionStream:
+        """Follow the sessions that change from ``start_time`` on; for ever without ``end_time``.
+
+        The parameters are those of ``GET /coaching/sessions/stream``.
+
+        Args:
+            start_time: Read versions updated from then on (``updatedAtTime``); an aware datetime.
+            end_time: Read versions updated before then, and end when the server has no more of
+                them: one in the future does not wait for it. Equal to ``start_time`` it asks for a
+                snapshot, the latest version of each session before that moment.
+            driver_ids: Only these drivers' sessions. Keep their order: cursors are bound to it.
+            coach_ids: Only sessions assigned to or completed by one of these coaches.
+            session_statuses: Only these, of `FILTER_STATUSES`. A session that leaves them is not
+                seen to leave: to learn of completions and deletions, ask for all.
+            include_coachable_events: Tell the events of each behaviour, at most 100 per session.
+            include_external_ids: Tell the drivers' external ids.
+            after: A cursor to read on from, with otherwise the very same arguments as when it was
+                given; see `SessionStream.position`.
+            poll_interval: How long to wait, in seconds or as a ``timedelta``, when there is
+                nothing more to read.
+            keep_raw: Keep each session's own JSON in ``session.raw``.
+            on_malformed: Called with each session that can't be read, and settles it by returning.
+                Without it, the session is raised as `MalformedSessionError` whenever it is met.
+
+        Raises:
+            InvalidArgumentError: at once, naming the argument that can't be used.
+        """
+        query = queries.sessions_query(
+            start_time=start_time,
+            end_time=end_time,
+            driver_ids=driver_ids,
+            coach_ids=coach_ids,
+            session_statuses=session_statuses,
+            include_coachable_events=include_coachable_events,
+            include_external_ids=include_external_ids,
+        )
+        after = queries.cursor_argument(after)
+        if on_malformed is not None and not inspect.iscoroutinefunction(on_malformed):
+            raise InvalidArgumentError("on_malformed", "needs an async function")
+        interval = seconds("poll_interval", poll_interval)
+        if interval < POLL_INTERVAL and not self._warned_of_short_polls:
+            self._warned_of_short_polls = True
+            self._observer(ShortPollInterval(poll_interval=interval))
+        pulse = Pulse(timeout=self._transport.timeout, now=self._clock.monotonic())
+        reader = PageReader(
+            query=query,
+            after=after,
+            transport=self._transport,
+            limit=self._limit,
+            patience=self._retry.for_a_stream(),
+            clock=self._clock,
+            observer=self._observer,
+            pulse=pulse,
+            poll_interval=interval,
+            keep_raw=queries.flag("keep_raw", keep_raw),
+        )
+        return SessionStream(
+            reader=reader,
+            background=self._background,
+            pulse=pulse,
+            clock=self._clock,
+            after=after,
+            on_malformed=on_malformed,
+        )
+
+
+def _keys(entries: Sequence[Entry]) -> list[tuple[str, datetime]]:
+    """Name the versions; one that can't be named can't be skipped either, and comes again."""
+    keys = []
+    for entry in entries:
+        if isinstance(entry, CoachingSession):
+            keys.append(entry.key)
+        elif entry.session_id is not None and entry.updated_at_time is not None:
+            keys.append((entry.session_id, entry.updated_at_time))
+    return keys
+
+
+def _latest(watermark: datetime | None, entries: Sequence[Entry]) -> datetime | None:
+    times = [entry.updated_at_time for entry in entries if entry.updated_at_time is not None]
+    if watermark is not None:
+        times.append(watermark)
+    return max(times, default=None)

@@ -1,0 +1,51 @@
+"""The names users may rely on."""
+
+import coachstream
+from coachstream import emulator, errors
+
+NAMES = """
+AnswerTimeoutError ApiError BadGatewayError BadRequestError Behavior BehaviorType Client Clock
+ClosedError CoachAssignment CoachStreamError CoachableEvent CoachingSession CoachingType
+ConnectError ConnectionLostError ContentTooLargeError CursorLoopError Driver Event EventLinkage
+EventSourceType ForbiddenError GatewayTimeoutError Health InternalServerError InvalidArgumentError
+MalformedSessionError MethodNotAllowedError NotFoundError NotImplementedApiError Observer Page
+PageTooLargeError Position RateLimitError RateLimits RedirectError RequestTimeoutError RetryPolicy
+ServerError ServiceUnavailableError SessionStatus SessionStream StreamInUseError StreamState
+SystemClock TokenProvider TokenUnavailableError TransportError UnauthorizedError UndecodableError
+__version__
+""".split()
+
+EMULATOR_NAMES = """
+Emulator Fault Profile Request Requests World cut_short empty_page garble hang_up malformed_session
+oversize redirect refuse serve slow stall
+""".split()
+
+
+def test_the_front_door_offers_exactly_these_names():
+    assert coachstream.__all__ == NAMES
+    assert all(hasattr(coachstream, name) for name in NAMES)
+
+
+def test_the_emulator_offers_exactly_these_names():
+    assert sorted(emulator.__all__) == EMULATOR_NAMES
+    assert all(hasattr(emulator, name) for name in EMULATOR_NAMES)
+
+
+def test_every_error_is_offered_and_drawn_in_the_tree():
+    classes = {
+        name
+        for name, thing in vars(errors).items()
+        if isinstance(thing, type) and issubclass(thing, errors.CoachStreamError)
+    }
+    assert classes <= set(coachstream.__all__)
+    assert errors.__doc__ is not None
+    assert all(name in errors.__doc__ for name in classes)
+
+
+def test_every_public_thing_says_what_it_is():
+    silent = [
+        name
+        for name in coachstream.__all__
+        if isinstance(getattr(coachstream, name), type) and not getattr(coachstream, name).__doc__
+    ]
+    assert silent == []
