@@ -47,7 +47,7 @@ class Walk:
         """The last good cursor: the next page is asked for after it."""
         self._bounded = bounded
         self._poll_interval = poll_interval
-        self._seen: set[Hashable] = set()  # what came since the cursor last moved
+        self._seen: set[Hashable] = set()  # what came from beyond the cursor
         self._recent: deque[Hashable] = deque(maxlen=_REMEMBERED)
         self._empties = 0
         self._cries_wolf = False  # this server says "more" when there is no more
@@ -66,7 +66,9 @@ class Walk:
         self._refuse_loops(page, entries, moved=moved)
         if moved:
             self.cursor = page.end_cursor
-            self._seen.clear()
+            # What was seen ahead of the cursor lies before anything new.
+            if entries:
+                self._seen.clear()
         else:
             self._seen.update(map(_key, entries))
         ended = self._bounded and not page.has_next_page

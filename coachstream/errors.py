@@ -104,7 +104,7 @@ class ApiError(CoachStreamError):
         """The server's words; documented as not fit for programs to read."""
         self.request_id = request_id
         """What Samsara's support asks for."""
-        self.headers: Mapping[str, str] = dict(headers or {})
+        self.headers: Mapping[str, str] = {} if headers is None else headers
         """The answer's headers, never the request's."""
         self.body = body[:EXCERPT_BYTES]
         """The first kilobytes of the answer, JSON or not."""

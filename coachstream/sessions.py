@@ -196,7 +196,8 @@ class SessionStream:
             return
         if self._page.moved:
             self._cursor, self._cursor_time = self._page.cursor, self._page.cursor_time
-            self._beyond.clear()
+            if self._entries:  # these are new, so what came ahead of the cursor is passed
+                self._beyond.clear()
         else:
             self._beyond += _keys(self._entries)
         self._watermark = _latest(self._watermark, self._entries)

@@ -62,8 +62,8 @@ class _LoosePagination(Model, frozen=True):
 
 
 class _LooseAnswer(Model, frozen=True):
+    data: tuple[msgspec.Raw, ...] | None
     pagination: _LoosePagination
-    data: tuple[msgspec.Raw, ...] | None = ()
 
 
 class _AssignmentsAnswer(Model, frozen=True):

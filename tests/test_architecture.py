@@ -19,6 +19,8 @@ FLOORS = [
     {"sessions"},
     {"client"},
     {"__init__"},
+    {"demo"},
+    {"cli"},
 ]
 ANNEXES = {"emulator": set[str]()}
 """Subpackages that stand beside the house, and what of it they may import."""

@@ -30,11 +30,10 @@ class _JumpingSelector(selectors.BaseSelector):
         self.now += _CREEP
         if timeout is None:
             return self._real.select(None)  # no timer is set: only a thread or socket can go on
-        ready = self._real.select(0)
-        if not ready and timeout > 0:
-            ready = self._real.select(_SETTLE)
-            if not ready:
-                self.now += timeout
+        has_sockets = len(self._real.get_map()) > 1  # one is the loop's own
+        ready = self._real.select(min(timeout, _SETTLE) if has_sockets else 0)
+        if not ready:
+            self.now += timeout
         return ready
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:

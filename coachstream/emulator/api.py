@@ -43,14 +43,21 @@ class Api:
         self._ids = Random(f"{desk.world.seed} request ids")
 
     def answer(
-        self, method: str, target: str, headers: Mapping[str, str], at: float
+        self,
+        method: str,
+        target: str,
+        *,
+        authorization: str,
+        headers: Mapping[str, str],
+        at: float,
     ) -> tuple[Answer, Fault | None]:
         """Return what a request gets, and what goes wrong with it; and remember it.
 
         Args:
             method: "GET" or another.
             target: The path and query, as sent.
-            headers: By lower-case name.
+            authorization: The header of that name, or an empty string.
+            headers: All headers, as they may be remembered.
             at: When it came, in the loop's seconds.
         """
         path, _, raw_query = target.partition("?")
@@ -58,7 +65,7 @@ class Api:
         request_id = f"{self._ids.getrandbits(32):08x}"
         now = self._desk.world.now
         self._desk.world.advance(now)
-        answer, fault = self._decide(method, asked, headers.get("authorization"), at, request_id)
+        answer, fault = self._decide(method, asked, authorization, at, request_id)
         self.requests.append(
             Request(
                 at=at,
@@ -67,7 +74,7 @@ class Api:
                 path=path,
                 query=asked.values,
                 raw_query=raw_query,
-                headers={n: "***" if n == "authorization" else v for n, v in headers.items()},
+                headers=headers,
                 status=0 if fault is not None and fault.kind == "hang_up" else answer.status,
                 fault=fault,
                 served=answer.served,
@@ -76,7 +83,7 @@ class Api:
         return replace(answer, headers={**answer.headers, "Request-Id": request_id}), fault
 
     def _decide(
-        self, method: str, asked: Parameters, authorization: str | None, at: float, request_id: str
+        self, method: str, asked: Parameters, authorization: str, at: float, request_id: str
     ) -> tuple[Answer, Fault | None]:
         if asked.path not in ROUTES:
             # Seen on the real API for a path that does not exist: bare text, not JSON.
@@ -113,11 +120,12 @@ class Api:
         empty = fault is not None and fault.kind in {"empty_page", "oversize"}
         return read(self._desk, asked, empty=empty)
 
-    def _authorized(self, authorization: str | None) -> bool:
-        scheme, _, token = (authorization or "").partition(" ")
+    def _authorized(self, authorization: str) -> bool:
+        scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             return False
-        return self._token is None or hmac.compare_digest(token.encode(), self._token.encode())
+        sent = token.encode(errors="replace")
+        return self._token is None or hmac.compare_digest(sent, self._token.encode())
 
     def _take_fault(self, route: Route) -> Fault | None:
         for place, fault in enumerate(self.faults):

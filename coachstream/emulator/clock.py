@@ -22,7 +22,7 @@ def stamp_text(ms: int) -> str:
 
     That answers are always in UTC: https://developers.samsara.com/docs/timestamps.
     """
-    return from_ms(ms).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
+    return from_ms(ms).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 class WorldClock:

@@ -5,10 +5,11 @@ ids hold on purpose what breaks careless clients: quotes, newlines, spaces, comm
 """
 
 from random import Random
+from typing import Any
 
 from .clock import stamp_text
 
-Json = dict[str, object]
+Json = dict[str, Any]
 
 MINUTE = 60_000
 DAY = 24 * 60 * MINUTE

@@ -41,12 +41,13 @@ class Cursors:
         """
         if not asked.after:
             return None
-        signature, _, encoded = asked.after.partition(SEAM)
+        sent, _, encoded = asked.after.partition(SEAM)
+        signature = sent.encode(errors="replace")
         try:
             body = b64decode(encoded, validate=True)
         except ValueError:
             body = b""
-        if not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
+        if not hmac.compare_digest(signature, self._sign(body).encode()):
             raise BadRequestError("invalid or expired pagination cursor")
         place, made, digest, _ = json.loads(body)
         if to_ms(now) - made > self._life:

@@ -58,7 +58,7 @@ async def deliver(
     body, headers = answer.body, dict(answer.headers)
     kind = fault.kind if fault else "serve"
     if fault and kind == "oversize":
-        return await _send_blown_up(http, answer, fault)
+        return await _send_blown_up(http, answer, fault, clock)
     if gzip and "gzip" in http.headers.get("Accept-Encoding", ""):
         packer = zlib.compressobj(level=1, wbits=_GZIP)
         body, headers["Content-Encoding"] = packer.compress(body) + packer.flush(), "gzip"
@@ -78,7 +78,9 @@ async def deliver(
     return web.Response(status=answer.status, body=body, headers=headers)
 
 
-async def _send_blown_up(http: web.BaseRequest, answer: Answer, fault: Fault) -> web.StreamResponse:
+async def _send_blown_up(
+    http: web.BaseRequest, answer: Answer, fault: Fault, clock: WorldClock
+) -> web.StreamResponse:
     headers = dict(answer.headers)
     packer = zlib.compressobj(wbits=_GZIP) if fault.gzip else None
     if packer:
@@ -94,6 +96,7 @@ async def _send_blown_up(http: web.BaseRequest, answer: Answer, fault: Fault) ->
         packed = packer.compress(chunk) if packer else chunk
         if packed:
             await response.write(packed)
+        await clock.sleep(0)  # compressed blanks are few bytes: writing alone would not give way
         chunk = blanks[: max(left, 0)]
     if packer:
         await response.write(packer.flush())

@@ -25,7 +25,7 @@ class Request:
     raw_query: str
     """The query string as it was sent, byte for byte."""
     headers: Mapping[str, str]
-    """The headers by lower-case name; that of ``authorization`` is blacked out."""
+    """The headers, found in any case; the value of ``Authorization`` is blacked out."""
     status: int
     """The status of the answer; 0 if there was none, as after ``hang_up()``."""
     fault: Fault | None

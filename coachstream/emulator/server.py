@@ -71,10 +71,11 @@ class Emulator:
         remember: int = 100_000,
         gzip: bool = True,
     ) -> None:
+        self.profile = profile or Profile()
         self._world = world or World()
         desk = Desk(
             world=self._world,
-            profile=profile or Profile(),
+            profile=self.profile,
             cursors=Cursors(self._world.seed, cursor_life),
             chance=Random(self._world.seed),
             page_size=page_size if isinstance(page_size, tuple) else (page_size, page_size),
@@ -127,13 +128,15 @@ class Emulator:
         if runner is None:
             return
         self._world.follow(None)
-        for site in list(runner.sites):
-            await site.stop()
-        for task in self._handling:
-            task.cancel()
-        if self._handling:
-            await asyncio.wait(self._handling)
-        await runner.cleanup()
+        try:
+            for site in list(runner.sites):
+                await site.stop()
+            for task in self._handling:
+                task.cancel()
+            if self._handling:
+                await asyncio.wait(self._handling)
+        finally:
+            await runner.cleanup()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -190,8 +193,17 @@ class Emulator:
         assert task is not None
         self._handling.add(task)
         try:
-            headers = {name.lower(): value for name, value in http.headers.items()}
-            answer, fault = self._api.answer(http.method, http.raw_path, headers, clock.elapsed())
+            headers = http.headers.copy()
+            authorization = headers.get("Authorization", "")
+            if authorization:
+                headers["Authorization"] = "***"
+            answer, fault = self._api.answer(
+                http.method,
+                http.raw_path,
+                authorization=authorization,
+                headers=headers,
+                at=clock.elapsed(),
+            )
             if self._latency:
                 await clock.sleep(self._latency)
             return await deliver(http, answer, fault, clock, gzip=self._gzip)

@@ -1,0 +1,317 @@
+"""The command line, mostly as a shell runs it: in processes of its own, with pipes and signals."""
+
+import asyncio
+import io
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from coachstream import Page, SystemClock, demo
+from coachstream.cli import main, tail
+from coachstream.emulator import Emulator, World, malformed_session
+
+SELF = [sys.executable, "-W", "error", "-c", "from coachstream.cli import main; main()"]
+ENVIRONMENT = {**os.environ, "SAMSARA_API_TOKEN": "tok-tok-token"}
+PATIENCE = 30
+"""Seconds after which a process that should have ended is a failure."""
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [*SELF, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+        text=True,
+    )
+
+
+def finish(process):
+    """The exit code, and what is left on stdout and stderr."""
+    try:
+        out, err = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    return process.returncode, out, err
+
+
+def run(*arguments):
+    return finish(start(*arguments))
+
+
+def lines_of(err):
+    return err.splitlines()
+
+
+@pytest.fixture(scope="module")
+def url():
+    """Where `coachstream emulate` listens, with a past of some pages and no life in it."""
+    server = start(
+        *("emulate", "--port", "0", "--sessions", "600", "--changes-per-hour", "0"),
+        *("--token", "tok-tok-token"),
+    )
+    assert server.stdout is not None
+    server.stdout.readline()
+    invitation = server.stdout.readline()
+    yield invitation.split()[-1]
+    server.send_signal(signal.SIGTERM)
+    assert finish(server) == (143, "", "")
+
+
+# demo
+
+
+def test_the_demo_loses_nothing_and_writes_plain_lines_to_a_pipe():
+    code, out, err = run("demo", "--sessions", "150", "--seconds", "0")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "Nothing was lost."
+    assert "trouble    3:" in out
+    assert "\x1b" not in out
+
+
+def test_the_demo_fails_when_a_session_is_lost(monkeypatch):
+    monkeypatch.setattr(Page, "sessions", property(lambda page: page.entries[1:]))
+    result = CliRunner().invoke(main, ["demo", "--sessions", "150", "--seconds", "0"])
+    assert result.exit_code == 1
+    assert "LOST" in result.output.splitlines()[-1]
+
+
+async def test_the_demo_draws_a_table_in_a_terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = io.StringIO()
+    console = Console(file=terminal, force_terminal=True, width=80)
+    assert await demo.run(console, sessions=150, seed=3, seconds=0.1)
+    assert "behaviours" in terminal.getvalue()
+    assert "the stream is idle" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_demo_stops_when_told_to(number, code):
+    process = start("demo")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(number)
+    assert finish(process)[::2] == (code, "")
+
+
+# emulate
+
+
+def test_a_port_in_use_is_one_line(url):
+    code, out, err = run("emulate", "--port", url.rpartition(":")[2])
+    assert (code, out) == (1, "")
+    assert len(lines_of(err)) == 1
+    assert "address already in use" in err
+
+
+# tail: what it writes
+
+
+def test_tail_writes_each_session_on_a_line_in_the_order_of_the_feed(url):
+    code, out, err = run("tail", "--base-url", url, "--since", "90d", "--until", "0m")
+    assert (code, err) == (0, "")
+    sessions = [json.loads(line) for line in out.splitlines()]
+    assert len({session["id"] for session in sessions}) == 600
+    stamps = [session["updatedAtTime"] for session in sessions]
+    assert stamps == sorted(stamps)
+
+
+def test_tail_passes_its_filters_on(url):
+    options = ["--status", "deleted", "--status", "completed", "--external-ids", "--events"]
+    code, out, err = run("tail", "--base-url", url, "--since", "90d", "--until", "0m", *options)
+    assert (code, err) == (0, "")
+    sessions = [json.loads(line) for line in out.splitlines()]
+    assert {session["sessionStatus"] for session in sessions} == {"deleted", "completed"}
+    assert any("externalIds" in session["driver"] for session in sessions)
+    assert any("coachableEvents" in one for session in sessions for one in session["behaviors"])
+
+
+def test_tail_goes_on_from_the_position_it_told(url):
+    asked = ["tail", "--base-url", url, "-v"]
+    code, out, err = run(*asked, "--since", "90d", "--until", "0m")
+    assert code == 0
+    position = shlex.split(lines_of(err)[-1].removeprefix("position: "))
+    assert "--after" in position
+    code, rest, _ = run(*asked, *position)
+    assert code == 0
+    assert len(rest) < len(out)
+    assert out.endswith(rest)
+
+
+async def in_process(*arguments):
+    """Run a command beside this test's loop; returns what `finish` does."""
+    return await asyncio.to_thread(run, *arguments)
+
+
+async def test_tail_keeps_what_the_library_does_not_know():
+    world = World(sessions=0, changes_per_hour=0, now=SystemClock().now())
+    world.add_session(id="s-1", sessionNote="two\nlines", mood={"score": 12345678901234567890.50})
+    async with Emulator(world) as api:
+        code, out, err = await in_process("tail", "--base-url", api.url, "--until", "0m")
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == 1
+    assert json.loads(out)["mood"] == {"score": 12345678901234567890.50}
+    assert json.loads(out)["sessionNote"] == "two\nlines"
+
+
+async def test_tail_writes_a_session_it_cannot_read_and_warns_of_it():
+    world = World(sessions=5, changes_per_hour=0, now=SystemClock().now())
+    async with Emulator(world, faults=[malformed_session()]) as api:
+        code, out, err = await in_process(
+            "tail", "--base-url", api.url, "--since", "90d", "--until", "0m"
+        )
+    assert code == 0
+    written = [json.loads(line) for line in out.splitlines()]
+    assert [session["id"] for session in written] == [s["id"] for s in world.sessions()]
+    assert written[0]["updatedAtTime"] == "yesterday"
+    assert len(lines_of(err)) == 1
+    assert "can't be read" in err
+
+
+# tail: how it ends
+
+
+@pytest.mark.parametrize("status", ["upcoming", "deleted"])
+def test_tail_ends_with_its_reader(url, status):
+    """With "deleted", all has been written long before the reader goes, and nothing comes."""
+    process = start("tail", "--base-url", url, "--since", "90d", "--status", status)
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["sessionStatus"] == status
+    process.stdout.close()
+    process.stdout = None
+    assert finish(process) == (0, None, "")
+
+
+@pytest.mark.parametrize("status", ["upcoming", "deleted"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_tail_stops_when_told_to(url, status, number, code):
+    """With "upcoming", it stands in the middle of a write to a pipe that is full."""
+    process = start("tail", "--base-url", url, "--since", "90d", "--status", status)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(number)
+    try:
+        assert process.wait(PATIENCE) == code  # nobody reads what is still in the pipe
+    finally:
+        assert finish(process)[2] == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_full_disk_is_one_line(url):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*SELF, "tail", "--base-url", url, "--since", "90d"],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+            text=True,
+            timeout=PATIENCE,
+        )
+    assert done.returncode == 1
+    assert len(lines_of(done.stderr)) == 1
+    assert "No space left" in done.stderr
+
+
+# tail: what it refuses
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--driver-id", "a,b"], "--driver-id"),
+        (["--coach-id", ""], "--coach-id"),
+        (["--since", "1h", "--until", "2h"], "--until"),
+        (["--poll-interval", "0"], "--poll-interval"),
+        (["--base-url", "http://example.com"], "--base-url"),
+        (["--api-version", "no version"], "--api-version"),
+    ],
+)
+def test_a_bad_option_is_one_line_that_names_it(arguments, named):
+    result = CliRunner(env=ENVIRONMENT).invoke(main, ["tail", *arguments])
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert len(lines_of(result.stderr)) == 1
+    assert named in result.stderr
+
+
+def test_a_missing_token_is_one_line_that_says_where_to_put_it():
+    result = CliRunner(env={"SAMSARA_API_TOKEN": None}).invoke(main, ["tail"])
+    assert result.exit_code == 2
+    assert lines_of(result.stderr) == [
+        "Error: SAMSARA_API_TOKEN is not set: put your API token there."
+    ]
+
+
+def test_a_refused_token_is_one_line_that_does_not_show_it(url, monkeypatch):
+    monkeypatch.setitem(ENVIRONMENT, "SAMSARA_API_TOKEN", "another-token")
+    code, out, err = run("tail", "--base-url", url)
+    assert (code, out) == (1, "")
+    assert [line for line in lines_of(err) if line.startswith("Error: 401")]
+    assert "Traceback" not in err
+    assert "another-token" not in err
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_without_the_extra_it_says_how_to_get_it(missing):
+    script = f"import sys; sys.modules['{missing}'] = None; from coachstream.cli import main"
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert lines_of(done.stderr) == [
+        f"the command line needs {missing}: pip install 'coachstream[cli]'"
+    ]
+
+
+# When
+
+
+def when(text):
+    with tail.make_context("tail", ["--since", text]) as context:
+        return context.params["since"]
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [
+        ("0m", timedelta()),
+        ("30m", timedelta(minutes=30)),
+        ("12h", timedelta(hours=12)),
+        ("7d", timedelta(days=7)),
+        ("2w", timedelta(weeks=2)),
+    ],
+)
+def test_since_can_be_so_long_ago(text, ago):
+    earliest = SystemClock().now() - ago
+    assert earliest <= when(text) <= SystemClock().now() - ago
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-03-01T08:00:00Z", "2026-03-01t08:00:00z", "2026-03-01T09:00:00.000+01:00"]
+)
+def test_since_can_be_a_timestamp(text):
+    assert when(text).timestamp() == 1772352000
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "7", "-7d", "7 d", "99999999999d", "٧d"])
+def test_since_is_refused_if_it_is_neither(text):
+    result = CliRunner(env=ENVIRONMENT).invoke(main, ["tail", "--since", text])
+    assert result.exit_code == 2
+    assert "--since" in result.stderr
+    assert "is neither like 7d" in result.stderr
+
+
+def test_since_is_refused_without_a_time_zone():
+    result = CliRunner(env=ENVIRONMENT).invoke(main, ["tail", "--since", "2026-03-01T08:00:00"])
+    assert result.exit_code == 2
+    assert "has no time zone" in result.stderr

@@ -1,0 +1,206 @@
+"""The world is pure: the same from a seed, whatever the clock does."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coachstream.emulator import World
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+STATUSES = {"unknown", "upcoming", "completed", "deleted"}
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+def quiet(**settings):
+    return World(**{"sessions": 0, "drivers": 5, "now": NOW, "changes_per_hour": 0, **settings})
+
+
+def history(world):
+    return world.versions(), world.sessions(), world.assignments
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(-3, 2**70),
+    steps=st.lists(st.floats(0, 3), max_size=8),
+)
+def test_a_world_is_the_same_however_its_time_is_cut_up(seed, steps):
+    def born():
+        return World(seed, drivers=9, sessions=20, now=NOW, changes_per_hour=40)
+
+    stepwise, at_once = born(), born()
+    now = NOW
+    for step in steps:
+        now += step * HOUR
+        stepwise.advance(now)
+    at_once.advance(now)
+    assert history(stepwise) == history(at_once)
+
+
+def test_another_seed_is_another_world():
+    assert history(World(1, sessions=30)) != history(World(2, sessions=30))
+
+
+def test_acts_by_hand_leave_what_happens_of_itself_alone():
+    touched, left = (World(drivers=9, sessions=50, now=NOW) for _ in range(2))
+    touched.assign(touched.drivers[0], touched.coaches[0])
+    touched.reassign(touched.versions()[0][0])  # to some coach, so this one is drawn
+    for world in (touched, left):
+        world.advance(NOW + 10 * HOUR)
+    assert len(touched.versions()) == len(left.versions()) + 1
+    assert {id_ for id_, _ in touched.versions()} == {id_ for id_, _ in left.versions()}
+
+
+def test_every_version_has_a_later_stamp_than_the_one_before():
+    world = World(sessions=3000, drivers=9, now=NOW, history=timedelta(seconds=2))
+    world.advance(NOW + HOUR)
+    stamps = [stamp for _, stamp in world.versions()]
+    assert all(STAMP.fullmatch(stamp) for stamp in stamps)
+    assert stamps == sorted(set(stamps))
+
+
+def test_acts_at_one_moment_are_a_millisecond_apart():
+    world = quiet()
+    one = world.add_session()
+    world.annotate(one, "a")
+    two = world.add_session()
+    assert world.versions() == [
+        (one, "2026-05-01T12:00:00.000Z"),
+        (one, "2026-05-01T12:00:00.001Z"),
+        (two, "2026-05-01T12:00:00.002Z"),
+    ]
+    assert world.latest() == {
+        (one, "2026-05-01T12:00:00.001Z"),
+        (two, "2026-05-01T12:00:00.002Z"),
+    }
+
+
+def test_a_session_lives_through_what_is_done_to_it():
+    world = quiet()
+    driver, (first, second, *_) = world.drivers[0], world.coaches
+    world.assign(driver, first)
+    one = world.add_session(driver, sessionNote="talk")
+
+    def now(*names):
+        [session] = world.sessions()
+        return tuple(session.get(name) for name in names)
+
+    assert now("sessionStatus", "assignedCoachId", "sessionNote") == ("upcoming", first, "talk")
+    world.reassign(one, second)
+    world.annotate(one, 'Ünï\n"code"')
+    assert now("assignedCoachId", "sessionNote") == (second, 'Ünï\n"code"')
+    world.advance(NOW + HOUR)
+    world.complete(one)
+    assert now("sessionStatus", "assignedCoachId", "completedCoachId", "completedAtTime") == (
+        "completed",
+        None,
+        second,
+        "2026-05-01T13:00:00.000Z",
+    )
+    world.delete(one)
+    assert now("sessionStatus", "updatedAtTime") == ("deleted", "2026-05-01T13:00:00.001Z")
+    assert len(world.versions()) == 5
+
+
+def test_fields_can_be_given_and_left_out():
+    world = quiet()
+    world.add_session("77", id="mine", dueAtTime="", behaviors=[], coachingType=None)
+    [session] = world.sessions()
+    assert session["id"] == "mine"
+    assert session["driver"] == {"driverId": "77"}
+    assert (session["dueAtTime"], session["behaviors"]) == ("", [])
+    assert "coachingType" not in session
+    with pytest.raises(TypeError, match="updatedAtTime"):
+        world.add_session(updatedAtTime="2026-05-01T12:00:00Z")
+    with pytest.raises(ValueError, match="mine"):
+        world.add_session(id="mine")
+
+
+def test_nothing_happens_of_itself_when_told_so():
+    world = World(sessions=20, changes_per_hour=0)
+    before = history(world)
+    world.advance(world.now + timedelta(days=900))
+    assert history(world) == before
+
+
+def test_life_goes_on_after_birth():
+    world = World(sessions=50, drivers=20, now=NOW, changes_per_hour=60)
+    born, coached = len(world.versions()), world.assignments
+    world.advance(NOW + 100 * HOUR)
+    assert 5000 < len(world.versions()) - born < 6500
+    assert world.assignments != coached
+    new = {id_ for id_, _ in world.versions()[born:]}
+    assert len(new) > 1000
+    assert {session["sessionStatus"] for session in world.sessions()} == STATUSES - {"unknown"}
+
+
+def test_time_never_goes_back():
+    world = quiet()
+    world.advance(NOW - HOUR)
+    assert world.now == NOW
+
+
+def test_the_data_has_what_breaks_careless_clients():
+    world = World(sessions=4000)
+    sessions = world.sessions()
+    behaviors = [b for s in sessions for b in s["behaviors"]]
+    per_session = [sum(len(b["coachableEvents"]) for b in s["behaviors"]) for s in sessions]
+    events = [e for b in behaviors for e in b["coachableEvents"]]
+    notes = "".join(s.get("sessionNote", "") for s in sessions)
+    externals = "".join(v for ids in world.external_ids.values() for v in ids.values())
+
+    assert {len(s["behaviors"]) for s in sessions} == set(range(7))
+    assert max(per_session) > 100
+    assert {0, 40} <= set(per_session)
+    assert len({b["coachableBehaviorType"] for b in behaviors}) == 42
+    assert "nearCollison" in {b["coachableBehaviorType"] for b in behaviors}
+    assert all(c in notes for c in '"\n\r\\ü着シ👔'.replace("着", ""))
+    assert set("%+-_@") <= set(externals)
+    assert any("samsara.serial" in ids for ids in world.external_ids.values())
+    assert not any("," in value for value in externals)
+    assert {e["linkage"]["sourceType"] for e in events if "linkage" in e} == {
+        "safetyEvent",
+        "hosViolation",
+        "idling",
+    }
+    assert any("linkage" not in e for e in events)
+    for shape in (r"\d+ - \d{13}", r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", r"\d+,[\d-]{10}"):
+        assert any(re.fullmatch(shape, e["id"]) for e in events), shape
+
+
+def test_what_is_absent_has_no_key():
+    def values(thing):
+        yield thing
+        for inner in thing.values() if isinstance(thing, dict) else thing:
+            yield from values(inner) if isinstance(inner, dict | list) else [inner]
+
+    sessions = World(sessions=500).sessions()
+    assert None not in list(values(sessions))
+    assert any("sessionNote" not in session for session in sessions)
+    assert all("completedCoachId" not in s for s in sessions if s["sessionStatus"] == "upcoming")
+
+
+def test_coaches_come_and_go():
+    world = quiet()
+    driver, (first, second, *_) = world.drivers[0], world.coaches
+    world.assign(driver, first)
+    assert world.assignments[driver] == first
+    world.assign(driver, second)
+    assert world.assignments[driver] == second
+    world.unassign(driver)
+    assert driver not in world.assignments
+
+
+def test_sessions_need_drivers():
+    with pytest.raises(ValueError, match="drivers"):
+        World(drivers=0)
+
+
+def test_a_world_without_people_can_still_be_filled_by_hand():
+    world = quiet(drivers=0, coaches=0)
+    world.complete(world.add_session("1"))
+    assert world.sessions()[0]["sessionStatus"] == "completed"

@@ -1,0 +1,105 @@
+"""Quiet, throttled, retrying and stalled are different things."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from coachstream import ConnectError, RateLimitError, StreamState
+from coachstream.health import GRACE, Pulse
+from coachstream.telemetry import (
+    CaughtUp,
+    PageRead,
+    RequestStarted,
+    RetryScheduled,
+    StreamEnded,
+    Throttled,
+)
+
+TODAY = datetime(2026, 1, 1, tzinfo=UTC)
+STARTED = RequestStarted(route="r", attempt=1)
+
+
+def read(sessions=1):
+    return PageRead(sessions=sessions, repeated=0, malformed=0, size=1, has_next_page=True)
+
+
+def pulse(*events):
+    """A pulse that takes in one event each second, from second 1."""
+    one = Pulse(timeout=100, now=0)
+    for second, event in enumerate(events, start=1):
+        one.note(event, second)
+    return one
+
+
+def health(one, now, **known):
+    return one.health(now=now, today=TODAY, **({"cursor_time": None, "watermark": None} | known))
+
+
+RETRY = RetryScheduled(route="r", attempt=1, delay=4, error=ConnectError("no route"))
+THROTTLE = RetryScheduled(route="r", attempt=1, delay=4, error=RateLimitError(429, "slow"))
+
+
+@pytest.mark.parametrize(
+    ("events", "state", "since"),
+    [
+        ([], StreamState.STARTING, 0),
+        ([STARTED], StreamState.STARTING, 0),
+        ([STARTED, read()], StreamState.FOLLOWING, 2),
+        ([read(), read()], StreamState.FOLLOWING, 1),
+        ([read(), CaughtUp(delay=5)], StreamState.IDLE, 2),
+        ([read(), CaughtUp(delay=5), STARTED, read(0), CaughtUp(delay=5)], StreamState.IDLE, 2),
+        ([read(), CaughtUp(delay=5), STARTED, read(1)], StreamState.FOLLOWING, 4),
+        ([STARTED, RETRY], StreamState.RETRYING, 2),
+        ([STARTED, RETRY, STARTED], StreamState.RETRYING, 2),
+        ([STARTED, RETRY, STARTED, read(0)], StreamState.FOLLOWING, 4),
+        ([STARTED, THROTTLE], StreamState.THROTTLED, 2),
+        ([Throttled(route="r", delay=9)], StreamState.THROTTLED, 1),
+        ([read(), StreamEnded()], StreamState.STOPPED, 2),
+        ([read(), StreamEnded(error=ConnectError("x")), STARTED, read()], StreamState.FOLLOWING, 4),
+    ],
+)
+def test_events_add_up_to_a_state(events, state, since):
+    seen = health(pulse(*events), now=10)
+    assert seen.state == state
+    assert seen.state_age == 10 - since
+
+
+@pytest.mark.parametrize(
+    ("event", "lasts"), [(STARTED, 100), (RETRY, 4), (THROTTLE, 4), (CaughtUp(delay=5), 5)]
+)
+def test_what_should_long_have_ended_has_stalled(event, lasts):
+    one = pulse(event)
+    assert health(one, now=1 + lasts + GRACE).state != StreamState.STALLED
+    assert health(one, now=1 + lasts + GRACE + 0.1).state == StreamState.STALLED
+
+
+def test_the_users_own_time_is_no_stall():
+    assert health(pulse(read()), now=1e9).state == StreamState.FOLLOWING
+
+
+def test_waiting_for_a_turn_is_no_stall():
+    one = pulse(CaughtUp(delay=5))
+    one.expect_nothing()
+    assert health(one, now=1e9).state == StreamState.IDLE
+
+
+def test_ages_and_failures():
+    one = pulse(read(), RETRY, RETRY)
+    seen = health(
+        one,
+        now=10,
+        cursor_time=TODAY - timedelta(days=3),
+        watermark=TODAY - timedelta(seconds=7),
+    )
+    assert seen.answer_age == 9
+    assert seen.cursor_age == timedelta(days=3).total_seconds()
+    assert seen.lag == 7
+    assert (seen.failures, seen.last_error) == (2, "no route")
+    one.note(read(), 11)
+    seen = health(one, now=12)
+    assert (seen.failures, seen.last_error, seen.answer_age) == (0, "no route", 1)
+
+
+def test_before_the_first_answer_there_are_no_ages():
+    seen = health(pulse(), now=1)
+    assert (seen.answer_age, seen.cursor_age, seen.lag, seen.last_error) == (None,) * 4

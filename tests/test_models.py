@@ -1,0 +1,102 @@
+"""The documented payloads, field by field."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from coachstream import BehaviorType, CoachingType, EventSourceType, SessionStatus, models, wire
+from coachstream.models import CoachAssignment, CoachingSession, Pagination
+from tests import payloads
+
+TIME = datetime(2019, 6, 13, 19, 8, 25, tzinfo=UTC)
+
+
+def test_every_documented_field_of_a_session_is_read():
+    (session,) = wire.sessions_page(payloads.page(payloads.SESSION)).sessions
+    (behavior,) = session.behaviors
+    assert behavior.coachable_events is not None
+    (event,) = behavior.coachable_events
+    assert session.id == payloads.UUID
+    assert session.assigned_coach_id == "45646"
+    assert session.coaching_type == CoachingType.UNSHARED
+    assert session.completed_at_time == TIME
+    assert session.completed_coach_id == "45646"
+    assert session.driver.driver_id == "0987"
+    assert session.driver.external_ids == {"payrollId": "ABFS18600"}
+    assert session.due_at_time == TIME
+    assert session.session_note == "Need to wear seatbelt even for short trips."
+    assert session.session_status == SessionStatus.COMPLETED
+    assert session.updated_at_time == TIME
+    assert session.key == (payloads.UUID, TIME)
+    assert behavior.id == payloads.UUID
+    assert behavior.coachable_behavior_type == BehaviorType.FORWARD_COLLISION_WARNING
+    assert behavior.last_coached_time == TIME
+    assert behavior.updated_at_time == TIME
+    assert behavior.note == "Need to wear seatbelt even for short trips."
+    assert event.id == payloads.UUID
+    assert event.linkage is not None
+    assert event.linkage.source_id == "1234"
+    assert event.linkage.source_type == EventSourceType.TRIAGE_EVENT
+
+
+def test_what_is_optional_may_be_absent():
+    (session,) = wire.sessions_page(payloads.page(payloads.LEAST_SESSION)).sessions
+    assert session.behaviors == ()
+    assert session.driver.external_ids is None
+    assert session.assigned_coach_id is None
+    assert session.completed_at_time is None
+    assert session.completed_coach_id is None
+    assert session.session_note is None
+    assert session.raw is None
+
+
+def test_both_shapes_of_an_assignment_are_read():
+    (listed,), pagination = wire.assignments_page(payloads.page(payloads.ASSIGNMENT))
+    assert listed == CoachAssignment(
+        driver=models.Driver(driver_id="0987", external_ids={"payrollId": "ABFS18600"}),
+        coach_id="45646",
+        created_at_time=TIME,
+        updated_at_time=TIME,
+    )
+    assert pagination == Pagination(end_cursor="MjkY", has_next_page=True)
+    changed = wire.assignment_change(msgspec.json.encode({"data": payloads.CHANGE}))
+    assert changed == CoachAssignment(
+        driver=models.Driver(driver_id="45646"),
+        coach_id="45646",
+        created_at_time=TIME,
+        updated_at_time=TIME,
+    )
+
+
+@pytest.mark.parametrize("coach", [{}, {"coachId": ""}, {"coachId": None}])
+def test_no_coach_is_none_however_it_is_spelled(coach):
+    bare = {name: value for name, value in payloads.CHANGE.items() if name != "coachId"}
+    changed = wire.assignment_change(msgspec.json.encode({"data": bare | coach}))
+    assert changed.coach_id is None
+    bare = {name: value for name, value in payloads.ASSIGNMENT.items() if name != "coachId"}
+    (listed,), _ = wire.assignments_page(payloads.page(bare | coach))
+    assert listed.coach_id is None
+
+
+def test_constants_hold_the_documented_values():
+    def values(names):
+        return {value for name, value in vars(names).items() if name.isupper()}
+
+    assert values(SessionStatus) == {"unknown", "upcoming", "completed", "deleted"}
+    assert values(CoachingType) == {
+        "fullySharedWithManager",
+        "selfCoaching",
+        "unknown",
+        "unshared",
+        "withManager",
+    }
+    assert len(values(BehaviorType)) == 42  # the description lists 43, rollingStop twice
+    assert {"nearCollison", "hosViolation", "idling"} <= values(BehaviorType)
+    assert values(EventSourceType) == {"triageEvent", "hosViolation", "idling"}
+
+
+def test_a_session_can_be_encoded_and_read_again():
+    (session,) = wire.sessions_page(payloads.page(payloads.SESSION)).sessions
+    again = msgspec.json.decode(msgspec.json.encode(session), type=CoachingSession)
+    assert again == session

@@ -1,0 +1,132 @@
+"""The pace: even, shared, and shut for all when the server says so."""
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coachstream import InvalidArgumentError, RateLimits
+from coachstream.ratelimit import Limit
+from tests.virtual_time import LoopClock, virtual
+
+CLOCK = LoopClock()
+
+
+async def leave(limit, times, *, pause=0.0):
+    await CLOCK.sleep(pause)
+    await limit.turn(CLOCK)
+    times.append(CLOCK.monotonic())
+
+
+def most_in_a_second(times):
+    return max(sum(start <= time < start + 1 for time in times) for start in times)
+
+
+@given(st.lists(st.floats(0, 4), min_size=1, max_size=40), st.sampled_from([1.0, 5.0, 10.0]))
+@settings(max_examples=40)
+def test_never_more_than_the_rate_in_any_second(pauses, rate):
+    @virtual
+    async def run():
+        limit, times = Limit(rate), []
+        async with asyncio.TaskGroup() as tasks:
+            for pause in pauses:
+                tasks.create_task(leave(limit, times, pause=pause))
+        assert len(times) == len(pauses)
+        assert most_in_a_second(times) <= rate
+
+    run()
+
+
+@virtual
+async def test_the_full_rate_is_nearly_reached():
+    limit, times = Limit(5), []
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(501):
+            tasks.create_task(leave(limit, times))
+    assert 500 / (times[-1] - times[0]) > 5 * 0.975
+
+
+@virtual
+async def test_a_hold_holds_everyone_waiting_or_yet_to_come():
+    limit, times = Limit(5), []
+    await leave(limit, times)
+    async with asyncio.TaskGroup() as tasks:
+        for pause in (0, 0, 0.1, 20):
+            tasks.create_task(leave(limit, times, pause=pause))
+        await CLOCK.sleep(0.05)
+        limit.hold(30.5, CLOCK)
+    assert times[1] >= 30.55
+    assert most_in_a_second(times) <= 5
+
+
+@virtual
+async def test_a_shorter_hold_does_not_shorten_a_longer_one():
+    limit, times = Limit(None), []
+    limit.hold(10, CLOCK)
+    limit.hold(1, CLOCK)
+    await leave(limit, times)
+    assert times[0] >= 10
+
+
+@virtual
+async def test_the_pace_halves_and_creeps_back():
+    limit, times = Limit(5), []
+    await leave(limit, times)
+    limit.slow_down(CLOCK.monotonic(), CLOCK)
+    assert limit.pace == 0.5
+    for _ in range(60):
+        await leave(limit, times)
+    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    assert max(gaps) == gaps[1] == pytest.approx(2 * 0.204, rel=0.01)
+    assert gaps[-1] == pytest.approx(0.204, rel=0.01)
+    assert limit.pace == 1
+
+
+@virtual
+async def test_one_excess_halves_once_however_many_were_refused_for_it():
+    limit = Limit(5)
+    left = CLOCK.monotonic()
+    await CLOCK.sleep(1)
+    for _ in range(5):
+        limit.slow_down(left, CLOCK)
+    assert limit.pace == 0.5
+    await CLOCK.sleep(1)
+    limit.slow_down(CLOCK.monotonic(), CLOCK)
+    assert limit.pace == 0.25
+    for _ in range(20):
+        await CLOCK.sleep(1)
+        limit.slow_down(CLOCK.monotonic(), CLOCK)
+    assert limit.pace == 1 / 32
+
+
+@virtual
+async def test_one_who_stops_waiting_leaves_the_turn_to_the_next():
+    limit, times = Limit(5), []
+    await leave(limit, times)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await leave(limit, times)
+    await leave(limit, times)
+    assert times[1] - times[0] == pytest.approx(0.204, rel=0.01)
+
+
+@virtual
+async def test_without_a_rate_nobody_waits():
+    limit, times = Limit(None), []
+    for _ in range(100):
+        await leave(limit, times)
+    assert times[-1] - times[0] < 0.01
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["sessions", "assignments"])
+def test_a_rate_without_sense_is_refused(name, rate):
+    with pytest.raises(InvalidArgumentError, match=f"^{name}: "):
+        RateLimits(**{name: rate})
+
+
+def test_the_documented_rates_are_the_default():
+    limits = RateLimits()
+    assert limits.sessions._spacing == pytest.approx(1.02 / 5)
+    assert limits.assignments._spacing == pytest.approx(1.02 / 10)

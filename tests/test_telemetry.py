@@ -1,0 +1,76 @@
+"""Events out; logging is the default listener, and no listener can break what it listens to."""
+
+import logging
+
+import msgspec
+import pytest
+
+from coachstream import ConnectError, Event, MalformedSessionError, telemetry
+from coachstream.telemetry import guarded, log_event
+
+EVENTS = [
+    (telemetry.RequestStarted(route="GET /x", attempt=1), "requests", logging.DEBUG),
+    (
+        telemetry.RequestFinished(
+            route="GET /x", attempt=1, status=200, seconds=0.1, size=3, request_id="r1"
+        ),
+        "requests",
+        logging.DEBUG,
+    ),
+    (telemetry.TokenRenewed(), "requests", logging.INFO),
+    (
+        telemetry.RetryScheduled(route="GET /x", attempt=2, delay=1.5, error=ConnectError("gone")),
+        "retry",
+        logging.WARNING,
+    ),
+    (telemetry.LimitLowered(route="GET /x", delay=0.4, pace=0.5), "limit", logging.WARNING),
+    (telemetry.Throttled(route="GET /x", delay=0.4), "limit", logging.INFO),
+    (
+        telemetry.PageRead(sessions=2, repeated=0, malformed=0, size=10, has_next_page=False),
+        "feed",
+        logging.DEBUG,
+    ),
+    (telemetry.CaughtUp(delay=5), "feed", logging.DEBUG),
+    (telemetry.ShortPollInterval(poll_interval=1), "feed", logging.WARNING),
+    (
+        telemetry.SessionMalformed(error=MalformedSessionError("odd", raw=b"{}")),
+        "feed",
+        logging.ERROR,
+    ),
+    (telemetry.StreamEnded(), "feed", logging.INFO),
+    (telemetry.StreamEnded(error=ConnectError("gone")), "feed", logging.ERROR),
+]
+
+
+@pytest.mark.parametrize(("event", "logger", "level"), EVENTS, ids=lambda e: type(e).__name__)
+def test_each_event_is_logged_by_its_concern(event, logger, level, caplog):
+    caplog.set_level(logging.DEBUG, "coachstream")
+    log_event(event)
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == (f"coachstream.{logger}", level)
+    assert record.getMessage()
+
+
+def test_every_event_has_its_line():
+    kinds = {kind for kind in vars(telemetry).values() if isinstance(kind, type)}
+    events = {kind for kind in kinds if issubclass(kind, Event)} - {Event}
+    assert events == {type(event) for event, *_ in EVENTS}
+
+
+def test_events_are_frozen():
+    event = telemetry.CaughtUp(delay=5)
+    with pytest.raises(AttributeError):
+        event.delay = 6  # type: ignore[misc]
+    assert msgspec.structs.asdict(event) == {"delay": 5}
+
+
+def test_an_observer_that_fails_is_logged_and_breaks_nothing(caplog):
+    def broken(event):
+        raise ZeroDivisionError("mine")
+
+    guarded(broken)(telemetry.CaughtUp(delay=5))
+    (record,) = caplog.records
+    assert record.name == "coachstream.observer"
+    assert "CaughtUp" in record.getMessage()
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
