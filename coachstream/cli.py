@@ -20,9 +20,8 @@ try:
     import click
     from rich.console import Console
 except ModuleNotFoundError as error:  # the library itself does without them
-    raise SystemExit(
-        f"the command line needs {error.name}: pip install 'coachstream[cli]'"
-    ) from None
+    missing = str(error.name).partition(".")[0]
+    raise SystemExit(f"the command line needs {missing}: pip install 'coachstream[cli]'") from None
 
 from coachstream import (
     Client,

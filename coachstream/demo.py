@@ -105,7 +105,8 @@ def _verdict(api: Emulator, handled: Counter[Key], screen: "Screen") -> bool:
     )
     screen.say(f"   trouble    {met.total()}: {trouble}")
     if missing:
-        screen.say(f"{len(missing):,} versions were LOST, the first is {missing[0]}.", "bold red")
+        name, stamp = missing[0]
+        screen.say(f"LOST: {len(missing):,}, such as session {name} of {stamp}.", "bold red")
     else:
         screen.say("Nothing was lost.", "bold green")
     return not missing

@@ -5,11 +5,12 @@ The only module that imports aiohttp's client. The token is here and nowhere abo
 
 import itertools
 import platform
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import ip_address
 from random import Random
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import aiohttp
 from multidict import CIMultiDict
@@ -21,6 +22,7 @@ from .clock import Clock
 from .credentials import Credentials, Secret
 from .errors import (
     AnswerTimeoutError,
+    ApiError,
     ClosedError,
     CoachStreamError,
     ConnectError,
@@ -31,6 +33,7 @@ from .errors import (
     TokenUnavailableError,
     TransportError,
     UnauthorizedError,
+    UndecodableError,
 )
 from .ratelimit import Limit
 from .retry import Patience, RetryPolicy
@@ -118,6 +121,19 @@ class _Request:
         return f"{self.method} {self.path}"
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class _Answer:
+    """What came back. It shows nothing of itself: who knows what a proxy has put in."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def good(self) -> bool:
+        return 200 <= self.status < 300
+
+
 class Transport:
     """Carries requests to one server, and answers back."""
 
@@ -179,7 +195,7 @@ class Transport:
         failing_since = self._clock.monotonic() if last_good is None else last_good
         for attempt in itertools.count(1):
             try:
-                return read(await self._authorized(request, attempt))
+                return await self._authorized(request, attempt, read)
             except CoachStreamError as error:
                 delay = self._retry.delay(attempt, error, self._random)
                 failing_for = self._clock.monotonic() + delay - failing_since
@@ -202,16 +218,16 @@ class Transport:
         else:
             await self._clock.sleep(delay)
 
-    async def _authorized(self, request: "_Request", attempt: int) -> bytes:
+    async def _authorized(self, request: "_Request", attempt: int, read: Callable[[bytes], T]) -> T:
         """Send once; after a 401 once more, if the token provider has another token."""
         token = await self._token(self._credentials.token())
         try:
-            return await self._paced(request, attempt, token)
+            return await self._paced(request, attempt, token, read)
         except UnauthorizedError:
             if not await self._token(self._credentials.renewed(token)):
                 raise
         request.observe(TokenRenewed())
-        return await self._paced(request, attempt, await self._credentials.token())
+        return await self._paced(request, attempt, await self._credentials.token(), read)
 
     async def _token(self, asking: Awaitable[T]) -> T:
         """Wait for the token provider, whose network may fail as ours may."""
@@ -220,18 +236,29 @@ class Transport:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise TokenUnavailableError(f"the token provider failed: {error!r}") from error
 
-    async def _paced(self, request: "_Request", attempt: int, token: Secret) -> bytes:
+    async def _paced(
+        self, request: "_Request", attempt: int, token: Secret, read: Callable[[bytes], T]
+    ) -> T:
         limit = request.limit
         if (held := limit.held_for(self._clock)) > 0:
             request.observe(Throttled(route=request.route, delay=held))
         await limit.turn(self._clock)
         request.observe(RequestStarted(route=request.route, attempt=attempt))
         left_at = self._clock.monotonic()
-        try:
-            return await self._once(request, attempt, token)
-        except RateLimitError:
-            limit.slow_down(left_at, self._clock)
-            raise
+        answer = await self._once(request, attempt, token)
+        failure: CoachStreamError
+        if answer.good:
+            try:
+                return read(answer.body)
+            except UndecodableError as error:
+                failure = UndecodableError(str(error), body=_without(token, error.body))
+        else:
+            failure = _refusal(answer, token, now=self._clock.now())
+            if isinstance(failure, RateLimitError):
+                limit.slow_down(left_at, self._clock)
+        # Raised here, apart from what it was made of: a proxy's page may repeat the request, token
+        # and all, and so would the variables of the frames that read it.
+        raise failure
 
     async def aclose(self) -> None:
         """Close what we opened; a session that was given to us stays open."""
@@ -246,8 +273,8 @@ class Transport:
             self._http = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         return self._http
 
-    async def _once(self, request: "_Request", attempt: int, token: Secret) -> bytes:
-        """Return the body of a good answer, or raise what came instead."""
+    async def _once(self, request: "_Request", attempt: int, token: Secret) -> "_Answer":
+        """Return what came back, or raise what kept it from coming whole."""
         session = self._session()
         headers = {**self._headers, "Authorization": Secret(f"Bearer {token}")}
         if not session.auto_decompress:
@@ -265,6 +292,7 @@ class Transport:
             ) as response:
                 good = 200 <= response.status < 300
                 body = await (self._whole(response) if good else _excerpt(response))
+                answer = _Answer(response.status, response.headers, body)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             failure = _translated(error)
         else:
@@ -272,15 +300,13 @@ class Transport:
                 RequestFinished(
                     route=request.route,
                     attempt=attempt,
-                    status=response.status,
+                    status=answer.status,
                     seconds=self._clock.monotonic() - began,
                     size=len(body),
-                    request_id=response.headers.get("Request-Id"),
+                    request_id=answer.headers.get("Request-Id"),
                 )
             )
-            if good:
-                return body
-            self._refuse(response, body, token)
+            return answer
         # Raised here, not above: aiohttp's errors hold the request's headers, so ours must not
         # lead to them, neither as cause nor as context.
         raise failure
@@ -299,14 +325,6 @@ class Transport:
                 return b"".join(chunks)
         response.close()
         raise PageTooLargeError(f"the answer's body has more than {bound} bytes")
-
-    def _refuse(self, response: aiohttp.ClientResponse, body: bytes, token: Secret) -> NoReturn:
-        # A proxy's error page may repeat the request, and the token with it.
-        headers = CIMultiDict(
-            (name, value.replace(token, "***")) for name, value in response.headers.items()
-        )
-        body = body.replace(token.encode(), b"***")
-        raise wire.refusal(response.status, headers, body, now=self._clock.now())
 
 
 async def _no_second_try(
@@ -348,3 +366,14 @@ def _translated(error: Exception) -> TransportError:
     if isinstance(error, TimeoutError):
         return AnswerTimeoutError(words)
     return ConnectionLostError(words)
+
+
+def _refusal(answer: _Answer, token: Secret, *, now: datetime) -> ApiError:
+    headers = CIMultiDict(
+        (name, value.replace(token, "***")) for name, value in answer.headers.items()
+    )
+    return wire.refusal(answer.status, headers, _without(token, answer.body), now=now)
+
+
+def _without(token: Secret, body: bytes) -> bytes:
+    return body.replace(token.encode(), b"***")

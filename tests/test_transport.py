@@ -1,0 +1,531 @@
+"""The rim to the network: what leaves, what comes back, and what never shows."""
+
+import asyncio
+import gc
+import logging
+import ssl
+import traceback
+from datetime import UTC, datetime
+from unittest.mock import Mock
+
+import aiohttp
+import pytest
+from aioresponses import CallbackResult, aioresponses
+from yarl import URL
+
+import coachstream
+from coachstream import (
+    AnswerTimeoutError,
+    ApiError,
+    Client,
+    CoachStreamError,
+    ConnectError,
+    ConnectionLostError,
+    InternalServerError,
+    InvalidArgumentError,
+    PageTooLargeError,
+    RateLimits,
+    RedirectError,
+    RetryPolicy,
+    TokenUnavailableError,
+    UnauthorizedError,
+    UndecodableError,
+)
+from coachstream.credentials import Credentials, Secret
+from coachstream.emulator import (
+    Emulator,
+    cut_short,
+    garble,
+    hang_up,
+    oversize,
+    redirect,
+    refuse,
+    serve,
+    stall,
+)
+from coachstream.telemetry import RequestStarted, RetryScheduled, TokenRenewed
+from tests import payloads
+from tests.feed import LONG_AGO, TOKEN, feed
+from tests.virtual_time import LoopClock, virtual
+
+ONCE = {"retry": RetryPolicy(attempts=1)}
+
+
+async def first(listing):
+    return [one async for one in listing]
+
+
+async def one_page(api, client):
+    """Ask for something that takes one request."""
+    return await first(client.assignments.list(driver_ids=[next(iter(api.world.assignments))]))
+
+
+def everything_shown(error):
+    """All that a crash report could show of an exception: the variables of every frame but the
+    tests' own, down the chain of causes and contexts."""
+    shown = []
+    link: BaseException | None = error
+    while link is not None:
+        shown += [str(link), repr(link), repr(link.args), repr(vars(link))]
+        for frame, _ in traceback.walk_tb(link.__traceback__):
+            if frame.f_code.co_filename != __file__:
+                shown += [repr(value) for value in frame.f_locals.values()]
+        link = link.__cause__ or link.__context__
+    return "\n".join(shown)
+
+
+# What leaves
+
+
+@virtual
+async def test_what_a_request_carries():
+    async with feed(client={"api_version": "2025-06-11"}) as (api, client, _):
+        await first(client.assignments.list())
+        headers = api.requests[0].headers
+        assert headers["user-agent"].startswith(f"coachstream/{coachstream.__version__} ")
+        assert headers["accept"] == "application/json"
+        assert headers["x-samsara-version"] == "2025-06-11"
+        assert "gzip" in headers["accept-encoding"]
+        assert "cookie" not in headers
+
+
+@virtual
+async def test_no_version_is_sent_unless_asked_for():
+    async with feed() as (api, client, _):
+        await first(client.assignments.list())
+        assert "x-samsara-version" not in api.requests[0].headers
+
+
+@virtual
+async def test_the_query_leaves_as_it_was_encoded():
+    async with feed() as (api, client, _):
+        await first(client.assignments.list(driver_ids=["a~b+c d/%41", "ü"]))
+        assert api.requests[0].raw_query == "driverIds=a~b%2Bc%20d%2F%2541%2C%C3%BC"
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [("us", "api.samsara.com"), ("eu", "api.eu.samsara.com"), ("ca", "api.ca.samsara.com")],
+)
+async def test_each_region_has_its_server(region, host):
+    sent = []
+
+    def answer(url, **request):
+        sent.append((url, request["headers"]["Authorization"], request["allow_redirects"]))
+        # aioresponses does not yet know an argument that aiohttp has required since 3.14.
+        return CallbackResult(
+            payload={"data": [], "pagination": payloads.PAGINATION | {"hasNextPage": False}},
+            response_class=_Response,
+        )
+
+    with aioresponses() as server:
+        server.get(
+            f"https://{host}/coaching/driver-coach-assignments", callback=answer, repeat=True
+        )
+        async with Client(TOKEN, region=region) as client:
+            await first(client.assignments.list())
+    assert sent == [
+        (URL(f"https://{host}/coaching/driver-coach-assignments"), f"Bearer {TOKEN}", False)
+    ]
+
+
+class _Response(aiohttp.ClientResponse):
+    def __init__(self, *args, **kwargs):
+        kwargs.setdefault("stream_writer", Mock(output_size=0))
+        super().__init__(*args, **kwargs)
+
+
+# What comes back
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (refuse(503), coachstream.ServiceUnavailableError),
+        (hang_up(), ConnectionLostError),
+        (cut_short(30), ConnectionLostError),
+        (stall(), AnswerTimeoutError),
+        (garble(), UndecodableError),
+        (redirect("http://127.0.0.1:9/elsewhere"), RedirectError),
+        (oversize(10_000), PageTooLargeError),
+        (oversize(50_000_000), PageTooLargeError),
+        (oversize(50_000_000, gzip=True), PageTooLargeError),
+        (refuse(204, body=""), UndecodableError),
+        (refuse(418), ApiError),
+    ],
+    ids=lambda value: getattr(value, "kind", None) or value.__name__,
+)
+def test_every_failure_is_an_error_of_ours(fault, kind):
+    @virtual
+    async def run():
+        async with feed(faults=[fault], client=ONCE | {"max_page_bytes": 5_000}) as (
+            api,
+            client,
+            _,
+        ):
+            with pytest.raises(kind) as caught:
+                await one_page(api, client)
+            assert len(api.requests) == 1
+            assert TOKEN not in everything_shown(caught.value)
+            # The connection is not left in a state that spoils the next answer.
+            assert await one_page(api, client)
+
+    run()
+
+
+@virtual
+async def test_nobody_there_is_a_connect_error():
+    async with Emulator() as api:
+        url = api.url
+    async with Client(TOKEN, base_url=url, clock=LoopClock(), **ONCE) as client:
+        with pytest.raises(ConnectError) as caught:
+            await first(client.assignments.list())
+        assert TOKEN not in everything_shown(caught.value)
+
+
+async def test_a_server_that_does_not_speak_http_is_a_lost_connection():
+    async def babble(reader, writer):
+        await reader.readline()
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(babble, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with Client(TOKEN, base_url=f"http://127.0.0.1:{port}", **ONCE) as client:
+            with pytest.raises(ConnectionLostError) as caught:
+                await first(client.assignments.list())
+            assert TOKEN not in everything_shown(caught.value)
+
+
+async def test_a_certificate_nobody_vouches_for_is_refused():
+    async def never(reader, writer):
+        writer.close()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("aNULL:@SECLEVEL=0")  # no certificate at all
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with await asyncio.start_server(never, "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with Client(TOKEN, base_url=f"https://127.0.0.1:{port}", **ONCE) as client:
+            with pytest.raises(ConnectError):
+                await first(client.assignments.list())
+
+
+@virtual
+async def test_a_refusal_tells_all_it_knows():
+    faults = [refuse(500, headers={"X-Odd": "1"}, retry_after=3.25)]
+    async with feed(faults=faults, client=ONCE) as (_, client, _):
+        with pytest.raises(InternalServerError) as caught:
+            await first(client.assignments.list())
+        error = caught.value
+        assert (error.status, error.retry_after, error.headers["x-odd"]) == (500, 3.25, "1")
+        assert error.request_id
+        assert error.request_id in str(error)
+        assert error.body.startswith(b'{"message"')
+
+
+@virtual
+async def test_a_refusal_counts_even_if_its_body_never_comes():
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            b'HTTP/1.1 429 Slow\r\nRetry-After: 7.5\r\nContent-Length: 900\r\n\r\n{"message": "Exc'
+        )
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        async with Client(TOKEN, base_url=url, clock=LoopClock(), **ONCE) as client:
+            with pytest.raises(coachstream.RateLimitError) as caught:
+                await first(client.assignments.list())
+            assert caught.value.retry_after == 7.5
+            assert caught.value.body == b'{"message": "Exc'
+
+
+@virtual
+async def test_a_call_gives_up_after_its_tries():
+    async with feed(faults=[refuse(503)] * 20) as (api, client, events):
+        with pytest.raises(coachstream.ServiceUnavailableError):
+            await first(client.assignments.list())
+        assert len(api.requests) == 8
+        assert [e.attempt for e in events if isinstance(e, RetryScheduled)] == list(range(1, 8))
+
+
+@virtual
+async def test_a_dead_connection_is_not_asked_twice_behind_our_back():
+    """aiohttp repeats a request on a kept-alive connection that proves dead; here it must not."""
+    async with feed(faults=[serve(), hang_up(), hang_up()]) as (api, client, events):
+        for _ in range(2):
+            await one_page(api, client)
+        assert [request.status for request in api.requests] == [200, 0, 0, 200]
+        assert sum(isinstance(event, RequestStarted) for event in events) == len(api.requests)
+
+
+@virtual
+async def test_a_redirect_is_not_followed_even_on_the_same_server():
+    async with feed(client=ONCE) as (api, client, _):
+        api.faults.append(redirect(f"{api.url}/coaching/driver-coach-assignments"))
+        with pytest.raises(RedirectError, match="307"):
+            await first(client.assignments.list())
+        assert len(api.requests) == 1
+
+
+# The caller's own session
+
+
+@virtual
+async def test_a_session_of_yours_is_used_and_left_open():
+    seen = []
+
+    async def middleware(request, handler):
+        seen.append(request.url.path)
+        return await handler(request)
+
+    async with aiohttp.ClientSession(
+        middlewares=[middleware],
+        headers={"X-Mine": "1"},
+        raise_for_status=True,
+        auto_decompress=False,
+    ) as http:
+        async with feed(client={"http": http}, faults=[hang_up(), refuse(503), serve()]) as (
+            api,
+            client,
+            _,
+        ):
+            assert await first(client.assignments.list())
+            assert api.requests[-1].headers["x-mine"] == "1"
+            assert api.requests[-1].headers["accept-encoding"] == "identity"
+            assert len(api.requests) == len(seen) > 2
+        assert not http.closed
+
+
+@virtual
+async def test_a_session_of_ours_is_closed():
+    async with feed() as (_, client, _):
+        await first(client.assignments.list())
+        http = client._transport._http
+        assert http is not None
+    assert http.closed
+    with pytest.raises(coachstream.ClosedError):
+        await first(client.assignments.list())
+
+
+# The token
+
+
+async def test_the_token_may_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("SAMSARA_API_TOKEN", TOKEN)
+    async with Emulator(token=TOKEN) as api, Client(base_url=api.url) as client:
+        assert await first(client.assignments.list())
+
+
+@pytest.mark.parametrize(
+    "token", ["", "two\x20words", "broken\ntoken", "return\r", "tab\t", "ключ", " secret"]
+)
+def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(token, monkeypatch):
+    with pytest.raises(InvalidArgumentError, match="^token: ") as caught:
+        Client(token)
+    assert not token.strip() or token.strip() not in str(caught.value)
+    monkeypatch.setenv("SAMSARA_API_TOKEN", token)
+    with pytest.raises(InvalidArgumentError, match="^token: SAMSARA_API_TOKEN is "):
+        Client()
+
+
+def test_no_token_at_all_is_refused_by_name():
+    with pytest.raises(InvalidArgumentError, match="SAMSARA_API_TOKEN"):
+        Client()
+    with pytest.raises(InvalidArgumentError, match="^token: needs a string or an async function"):
+        Client(7)  # type: ignore[arg-type]  # that is the point
+
+
+class Provider:
+    """Gives tokens in turn, slowly, and never two at once."""
+
+    def __init__(self, *tokens):
+        self.tokens = list(tokens)
+        self.asked = 0
+        self._busy = False
+
+    async def __call__(self):
+        assert not self._busy
+        self._busy = True
+        await asyncio.sleep(1)
+        self._busy = False
+        self.asked += 1
+        token = self.tokens.pop(0) if len(self.tokens) > 1 else self.tokens[0]
+        if isinstance(token, Exception):
+            raise token
+        return token
+
+
+@virtual
+async def test_a_provider_is_asked_when_needed_and_again_after_a_401():
+    provider = Provider("old", TOKEN)
+    events: list[coachstream.Event] = []
+    async with (
+        Emulator(token=TOKEN) as api,
+        Client(provider, base_url=api.url, clock=LoopClock(), observer=events.append) as client,
+    ):
+        assert provider.asked == 0
+        results = await asyncio.gather(*(first(client.assignments.list()) for _ in range(4)))
+        assert all(results)
+        assert provider.asked == 2, "once for all who were refused"
+        assert TokenRenewed() in events
+
+
+@virtual
+async def test_a_provider_that_has_no_other_token_is_not_asked_for_ever():
+    provider = Provider("old")
+    async with (
+        Emulator(token=TOKEN) as api,
+        Client(provider, base_url=api.url, clock=LoopClock()) as client,
+    ):
+        with pytest.raises(UnauthorizedError):
+            await anext(client.sessions.stream(start_time=LONG_AGO))
+        assert (provider.asked, len(api.requests)) == (2, 1)
+
+
+@virtual
+async def test_a_second_refusal_in_a_row_is_raised():
+    async with (
+        Emulator(token=TOKEN) as api,
+        Client(Provider("old", "older"), base_url=api.url, clock=LoopClock()) as client,
+    ):
+        with pytest.raises(UnauthorizedError):
+            await anext(client.sessions.stream(start_time=LONG_AGO))
+        assert len(api.requests) == 2
+
+
+@virtual
+async def test_a_providers_network_failure_is_transient():
+    provider = Provider(OSError("no route"), TimeoutError(), TOKEN)
+    async with (
+        Emulator(token=TOKEN) as api,
+        Client(provider, base_url=api.url, clock=LoopClock()) as client,
+    ):
+        assert await one_page(api, client)
+        assert (provider.asked, len(api.requests)) == (3, 1)
+    async with Client(Provider(OSError("no route")), base_url=api.url, **ONCE) as client:
+        with pytest.raises(TokenUnavailableError, match="no route"):
+            await first(client.assignments.list())
+
+
+@virtual
+async def test_a_providers_own_failure_comes_out_as_itself():
+    async with Client(Provider(KeyError("client_id")), clock=LoopClock()) as client:
+        with pytest.raises(KeyError):
+            await anext(client.sessions.stream(start_time=LONG_AGO))
+
+
+@pytest.mark.parametrize("token", ["", "a\nb", None, b"bytes"])
+def test_a_provider_that_gives_no_token_is_told_so(token):
+    @virtual
+    async def run():
+        async with Client(Provider(token), clock=LoopClock()) as client:
+            with pytest.raises(InvalidArgumentError, match="^token: the provider"):
+                await first(client.assignments.list())
+
+    run()
+
+
+@virtual
+async def test_the_token_is_shown_nowhere(caplog):
+    caplog.set_level(logging.DEBUG)
+    faults = [
+        hang_up(),
+        refuse(503, body=f"<html>You sent: Authorization: Bearer {TOKEN}"),
+        cut_short(9),
+        garble(),
+        refuse(200, body=f"<html>You sent: Authorization: Bearer {TOKEN}"),
+        refuse(400, body=f"no: {TOKEN}", headers={"X-Echo": f"Bearer {TOKEN}"}),
+    ]
+    async with feed(faults=faults) as (_, client, events):
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        with pytest.raises(coachstream.BadRequestError) as caught:
+            await anext(stream)
+        shown = [everything_shown(caught.value), caplog.text]
+        for thing in (client, stream, client.sessions, client.assignments, client._transport):
+            shown += [repr(thing), str(thing), repr(vars(thing))]
+        for event in events:
+            shown.append(repr(event))
+            if isinstance(event, RetryScheduled):
+                shown.append(everything_shown(event.error))
+        assert TOKEN not in "\n".join(shown)
+        assert caught.value.message == "no: ***"
+        assert caught.value.headers["x-echo"] == "Bearer ***"
+
+
+def test_a_secret_masks_its_repr_and_nothing_else():
+    secret = Secret("abc")
+    assert repr(secret) == repr([secret])[1:-1] == "'***'"
+    assert str(secret) == "abc"
+    assert "abc" not in repr(vars(Credentials("abc")))
+    assert "abc" not in repr(Credentials("abc"))
+
+
+# Bad input, refused when the client is made
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("region", "mars"),
+        ("base_url", ""),
+        ("base_url", "api.samsara.com"),
+        ("base_url", "ftp://api.samsara.com"),
+        ("base_url", "https://"),
+        ("base_url", "https://[::1"),
+        ("base_url", "http://api.samsara.com"),
+        ("base_url", "http://10.0.0.1:8080"),
+        ("base_url", "http://localhost.evil.example"),
+        ("base_url", "https://user:secret@api.samsara.com"),
+        ("base_url", "https://api.samsara.com?x=1"),
+        ("base_url", "https://api.samsara.com#x"),
+        ("base_url", 7),
+        ("api_version", "2025\r\nX-Evil: 1"),
+        ("api_version", ""),
+        ("timeout", 0),
+        ("max_page_bytes", 0),
+    ],
+)
+def test_bad_input_is_refused_by_name(argument, value):
+    with pytest.raises(InvalidArgumentError, match=f"^{argument}: ") as caught:
+        Client(TOKEN, **{argument: value})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1", "http://127.9.9.9/x/", "http://localhost", "http://[::1]:8"]
+)
+def test_plain_http_is_for_loopback(url):
+    assert Client(TOKEN, base_url=url)
+
+
+@virtual
+async def test_clients_given_one_rate_limits_share_it():
+    limits = RateLimits(assignments=1.0)
+    async with Emulator(assignments_per_second=1.0) as api:
+        arguments = {"base_url": api.url, "clock": LoopClock(), "rate_limits": limits}
+        async with Client(TOKEN, **arguments) as one, Client(TOKEN, **arguments) as other:
+            tasks = [first(c.assignments.list(driver_ids=["1"])) for c in (one, other) * 3]
+            await asyncio.gather(*tasks)
+        assert {request.status for request in api.requests} == {200}
+
+
+async def test_nothing_is_left_when_a_client_was_never_used():
+    async with Client(TOKEN):
+        pass
+    Client(TOKEN)
+    gc.collect()
+    assert len(asyncio.all_tasks()) == 1
+
+
+def test_an_unclosed_client_can_be_made_outside_a_loop():
+    client = Client(TOKEN)
+    assert (
+        client.sessions.stream(start_time=datetime(2026, 1, 1, tzinfo=UTC)).position.cursor is None
+    )
+    assert issubclass(coachstream.ClosedError, CoachStreamError)
