@@ -43,6 +43,10 @@ from .transport import REGIONS
 LOOK_AGAIN = 0.5
 """Seconds between two looks at whether anybody still reads our output."""
 
+WRITABLE = getattr(select, "POLLOUT", 4)
+AT_ONCE = getattr(select, "PIPE_BUF", 512)
+"""Bytes that can be written to a pipe without waiting when it is called ready."""
+
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 OPTIONS = {
@@ -240,7 +244,10 @@ def tail(
     api_version: str | None,
     verbose: int,
 ) -> None:
-    """Write sessions to stdout as they change, the server's own JSON, one to a line.
+    """Write sessions to stdout as they change, one line of JSON each.
+
+    It is the server's own JSON, whole. Without --until it goes on until Ctrl-C, or until nobody
+    reads any more. What else there is to tell goes to stderr.
 
     The token is read from the environment variable SAMSARA_API_TOKEN and nowhere else: on a
     command line, everyone who can list processes could see it.
@@ -326,8 +333,8 @@ class Output:
     def _write(self, text: bytes) -> None:
         rest = memoryview(text)
         while rest and not self._stopped:
-            if self._ready(select.POLLOUT, LOOK_AGAIN):
-                rest = rest[os.write(self._descriptor, rest[: select.PIPE_BUF]) :]
+            if self._ready(WRITABLE, LOOK_AGAIN):
+                rest = rest[os.write(self._descriptor, rest[:AT_ONCE]) :]
 
     async def when_unread(self, leave: Callable[[], None]) -> None:
         """Call ``leave`` once nobody reads any more, though nothing may be there to write."""
@@ -337,6 +344,8 @@ class Output:
 
     def _ready(self, what: int, seconds: float) -> bool:
         """Tell whether ``what`` is possible within so many seconds; a broken pipe always is."""
+        if not hasattr(select, "poll"):  # on Windows, where a write may then have to wait
+            return what != 0
         poll = select.poll()
         poll.register(self._descriptor, what)
         return bool(poll.poll(1000 * seconds))

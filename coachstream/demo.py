@@ -48,10 +48,10 @@ program of your own, leave ``poll_interval`` out."""
 
 INTRO = """\
 This is coachstream at work. It needs no token, and nothing leaves this machine:
-a stand-in for Samsara's API runs inside this program, at {url}.
-It holds {sessions:,} coaching sessions of {drivers} drivers, changed in the last {days} days;
-about every second one changes. Some things go wrong on purpose, and in the end
-we count what was lost."""
+a stand-in for Samsara's API runs in here, too, at {url}.
+It holds {sessions:,} coaching sessions of {drivers} drivers, changed in the last {days} days,
+and about once a second something happens to one of them. Some things go wrong
+on purpose. In the end we count what was lost."""
 
 TROUBLE = {
     "empty_page": "an empty page",
@@ -215,7 +215,7 @@ def _into_words(event: Event) -> str | None:
     match event:
         case LimitLowered():
             return (
-                f'told "too many requests": we wait {event.delay:.2f} s as asked, '
+                f'told "too many requests": we wait {event.delay:.2f} s, '
                 f"then go at {event.pace:.0%} of the speed"
             )
         case RetryScheduled(error=RateLimitError()):
@@ -223,7 +223,8 @@ def _into_words(event: Event) -> str | None:
         case RetryScheduled():
             lost = isinstance(event.error, ConnectionLostError)
             what = "the connection was hung up" if lost else str(event.error)
-            return f"{what}; we ask again in {event.delay:.2f} s"
+            soon = "at once" if event.delay < 0.05 else f"in {event.delay:.2f} s"
+            return f"{what}; we ask again {soon}"
         case PageRead(sessions=0, has_next_page=True):
             return "an empty page, which is not the end: the server says there is more"
         case ShortPollInterval():
@@ -293,10 +294,13 @@ class Screen:
         if not self._moving:
             yield
             return
-        with Live(self._drawn(), console=self._console, auto_refresh=False) as self._live:
-            yield
-            self.refresh()
-        self._live = None
+        with Live(self._drawn(), console=self._console, auto_refresh=False) as live:
+            self._live = live
+            try:
+                yield
+            finally:
+                self.refresh()
+                self._live = None  # what is told while all ends must not draw it again
 
     def add(self, session: CoachingSession) -> None:
         """Take a session into the table."""
@@ -314,7 +318,8 @@ class Screen:
         assert self._stream is not None
         state = self._stream.health.state
         table = Table(
-            caption=f"the stream is {state}; {self.requests} requests so far", expand=True
+            caption=f"the stream is {state}; {self.requests} requests so far",
+            width=self._console.width - 4,  # room for the ^C that a terminal echoes
         )
         for name in ("when (UTC)", "driver", "session", "status"):
             table.add_column(name, no_wrap=True)

@@ -8,7 +8,8 @@ import shlex
 import signal
 import subprocess
 import sys
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ PATIENCE = 30
 """Seconds after which a process that should have ended is a failure."""
 
 
-def start(*arguments):
-    return subprocess.Popen(  # noqa: S603  # runs nothing but ourselves
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # runs nothing but ourselves
         [*SELF, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -35,7 +36,7 @@ def start(*arguments):
     )
 
 
-def finish(process):
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """The exit code, and what is left on stdout and stderr."""
     try:
         out, err = process.communicate(timeout=PATIENCE)
@@ -44,16 +45,16 @@ def finish(process):
     return process.returncode, out, err
 
 
-def run(*arguments):
+def run(*arguments: str) -> tuple[int, str, str]:
     return finish(start(*arguments))
 
 
-def lines_of(err):
+def lines_of(err: str) -> list[str]:
     return err.splitlines()
 
 
 @pytest.fixture(scope="module")
-def url():
+def url() -> Iterator[str]:
     """Where `coachstream emulate` listens, with a past of some pages and no life in it."""
     server = start(
         *("emulate", "--port", "0", "--sessions", "400", "--changes-per-hour", "0"),
@@ -147,7 +148,7 @@ def test_tail_goes_on_from_the_position_it_told(url):
     assert out.endswith(rest)
 
 
-async def in_process(*arguments):
+async def beside(*arguments: str) -> tuple[int, str, str]:
     """Run a command beside this test's loop; returns what `finish` does."""
     return await asyncio.to_thread(run, *arguments)
 
@@ -156,7 +157,7 @@ async def test_tail_keeps_what_the_library_does_not_know():
     world = World(sessions=0, changes_per_hour=0, now=SystemClock().now())
     world.add_session(id="s-1", sessionNote="two\nlines", mood={"score": 0.5})
     async with Emulator(world) as api:
-        code, out, err = await in_process("tail", "--base-url", api.url, "--until", "0m")
+        code, out, err = await beside("tail", "--base-url", api.url, "--until", "0m")
     assert (code, err) == (0, "")
     assert len(out.splitlines()) == 1
     assert json.loads(out)["mood"] == {"score": 0.5}
@@ -166,7 +167,7 @@ async def test_tail_keeps_what_the_library_does_not_know():
 async def test_tail_writes_a_session_it_cannot_read_and_warns_of_it():
     world = World(sessions=5, changes_per_hour=0, now=SystemClock().now())
     async with Emulator(world, faults=[malformed_session()]) as api:
-        code, out, err = await in_process(
+        code, out, err = await beside(
             "tail", "--base-url", api.url, "--since", "90d", "--until", "0m"
         )
     assert code == 0
@@ -188,7 +189,8 @@ def test_tail_ends_with_its_reader(url, status):
     assert json.loads(process.stdout.readline())["sessionStatus"] == status
     process.stdout.close()
     process.stdout = None
-    assert finish(process) == (0, None, "")
+    code, _, err = finish(process)
+    assert (code, err) == (0, "")
 
 
 @pytest.mark.parametrize("status", ["upcoming", "deleted"])
@@ -208,7 +210,7 @@ def test_tail_stops_when_told_to(url, status, number, code):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
 def test_a_full_disk_is_one_line(url):
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(  # noqa: S603  # runs nothing but ourselves
+        done = subprocess.run(  # runs nothing but ourselves
             [*SELF, "tail", "--base-url", url, "--since", "90d"],
             check=False,
             stdout=full,
@@ -264,7 +266,7 @@ def test_a_refused_token_is_one_line_that_does_not_show_it(url, monkeypatch):
 @pytest.mark.parametrize("missing", ["click", "rich"])
 def test_without_the_extra_it_says_how_to_get_it(missing):
     script = f"import sys; sys.modules['{missing}'] = None; from coachstream.cli import main"
-    done = subprocess.run(  # noqa: S603  # runs nothing but ourselves
+    done = subprocess.run(  # runs nothing but ourselves
         [sys.executable, "-c", script], check=False, capture_output=True, text=True
     )
     assert done.returncode == 1
@@ -276,9 +278,11 @@ def test_without_the_extra_it_says_how_to_get_it(missing):
 # When
 
 
-def when(text):
+def when(text: str) -> datetime:
     with tail.make_context("tail", ["--since", text]) as context:
-        return context.params["since"]
+        moment = context.params["since"]
+    assert isinstance(moment, datetime)
+    return moment
 
 
 @pytest.mark.parametrize(

@@ -3,22 +3,30 @@
 import coachstream
 from coachstream import emulator, errors
 
-NAMES = """
-AnswerTimeoutError ApiError BadGatewayError BadRequestError Behavior BehaviorType Client Clock
-ClosedError CoachAssignment CoachStreamError CoachableEvent CoachingSession CoachingType
-ConnectError ConnectionLostError ContentTooLargeError CursorLoopError Driver Event EventLinkage
-EventSourceType ForbiddenError GatewayTimeoutError Health InternalServerError InvalidArgumentError
-MalformedSessionError MethodNotAllowedError NotFoundError NotImplementedApiError Observer Page
-PageTooLargeError Position RateLimitError RateLimits RedirectError RequestTimeoutError RetryPolicy
-ServerError ServiceUnavailableError SessionStatus SessionStream StreamInUseError StreamState
-SystemClock TokenProvider TokenUnavailableError TransportError UnauthorizedError UndecodableError
-__version__
-""".split()
+NAMES = [
+    name
+    for line in """
+    AnswerTimeoutError ApiError BadGatewayError BadRequestError Behavior BehaviorType Client Clock
+    ClosedError CoachAssignment CoachStreamError CoachableEvent CoachingSession CoachingType
+    ConnectError ConnectionLostError ContentTooLargeError CursorLoopError Driver Event EventLinkage
+    EventSourceType ForbiddenError GatewayTimeoutError Health InternalServerError
+    InvalidArgumentError MalformedSessionError MethodNotAllowedError NotFoundError
+    NotImplementedApiError Observer Page PageTooLargeError Position RateLimitError RateLimits
+    RedirectError RequestTimeoutError RetryPolicy ServerError ServiceUnavailableError SessionStatus
+    SessionStream StreamInUseError StreamState SystemClock TokenProvider TokenUnavailableError
+    TransportError UnauthorizedError UndecodableError __version__
+    """.splitlines()
+    for name in line.split()
+]
 
-EMULATOR_NAMES = """
-Emulator Fault Profile Request Requests World cut_short empty_page garble hang_up malformed_session
-oversize redirect refuse serve slow stall
-""".split()
+EMULATOR_NAMES = [
+    name
+    for line in """
+    Emulator Fault Profile Request Requests World cut_short empty_page garble hang_up
+    malformed_session oversize redirect refuse serve slow stall
+    """.splitlines()
+    for name in line.split()
+]
 
 
 def test_the_front_door_offers_exactly_these_names():

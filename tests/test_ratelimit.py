@@ -1,6 +1,7 @@
 """The pace: even, shared, and shut for all when the server says so."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from coachstream.ratelimit import Limit
 from tests.virtual_time import LoopClock, virtual
 
 CLOCK = LoopClock()
+Times = list[float]
 
 
 async def leave(limit, times, *, pause=0.0):
@@ -28,7 +30,7 @@ def most_in_a_second(times):
 def test_never_more_than_the_rate_in_any_second(pauses, rate):
     @virtual
     async def run():
-        limit, times = Limit(rate), []
+        limit, times = Limit(rate), Times()
         async with asyncio.TaskGroup() as tasks:
             for pause in pauses:
                 tasks.create_task(leave(limit, times, pause=pause))
@@ -40,7 +42,7 @@ def test_never_more_than_the_rate_in_any_second(pauses, rate):
 
 @virtual
 async def test_the_full_rate_is_nearly_reached():
-    limit, times = Limit(5), []
+    limit, times = Limit(5), Times()
     async with asyncio.TaskGroup() as tasks:
         for _ in range(501):
             tasks.create_task(leave(limit, times))
@@ -49,7 +51,7 @@ async def test_the_full_rate_is_nearly_reached():
 
 @virtual
 async def test_a_hold_holds_everyone_waiting_or_yet_to_come():
-    limit, times = Limit(5), []
+    limit, times = Limit(5), Times()
     await leave(limit, times)
     async with asyncio.TaskGroup() as tasks:
         for pause in (0, 0, 0.1, 20):
@@ -62,7 +64,7 @@ async def test_a_hold_holds_everyone_waiting_or_yet_to_come():
 
 @virtual
 async def test_a_shorter_hold_does_not_shorten_a_longer_one():
-    limit, times = Limit(None), []
+    limit, times = Limit(None), Times()
     limit.hold(10, CLOCK)
     limit.hold(1, CLOCK)
     await leave(limit, times)
@@ -71,13 +73,13 @@ async def test_a_shorter_hold_does_not_shorten_a_longer_one():
 
 @virtual
 async def test_the_pace_halves_and_creeps_back():
-    limit, times = Limit(5), []
+    limit, times = Limit(5), Times()
     await leave(limit, times)
     limit.slow_down(CLOCK.monotonic(), CLOCK)
     assert limit.pace == 0.5
     for _ in range(60):
         await leave(limit, times)
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(times)]
     assert max(gaps) == gaps[1] == pytest.approx(2 * 0.204, rel=0.01)
     assert gaps[-1] == pytest.approx(0.204, rel=0.01)
     assert limit.pace == 1
@@ -102,7 +104,7 @@ async def test_one_excess_halves_once_however_many_were_refused_for_it():
 
 @virtual
 async def test_one_who_stops_waiting_leaves_the_turn_to_the_next():
-    limit, times = Limit(5), []
+    limit, times = Limit(5), Times()
     await leave(limit, times)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
@@ -113,7 +115,7 @@ async def test_one_who_stops_waiting_leaves_the_turn_to_the_next():
 
 @virtual
 async def test_without_a_rate_nobody_waits():
-    limit, times = Limit(None), []
+    limit, times = Limit(None), Times()
     for _ in range(100):
         await leave(limit, times)
     assert times[-1] - times[0] < 0.01

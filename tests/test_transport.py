@@ -6,6 +6,7 @@ import logging
 import ssl
 import traceback
 from datetime import UTC, datetime
+from typing import Any
 from unittest.mock import Mock
 
 import aiohttp
@@ -46,9 +47,9 @@ from coachstream.emulator import (
 from coachstream.telemetry import RequestStarted, RetryScheduled, TokenRenewed
 from tests import payloads
 from tests.feed import LONG_AGO, TOKEN, feed
-from tests.virtual_time import LoopClock, virtual
+from tests.virtual_time import LoopClock, pass_time, virtual
 
-ONCE = {"retry": RetryPolicy(attempts=1)}
+ONCE: dict[str, Any] = {"retry": RetryPolicy(attempts=1)}
 
 
 async def first(listing):
@@ -352,7 +353,7 @@ class Provider:
     async def __call__(self):
         assert not self._busy
         self._busy = True
-        await asyncio.sleep(1)
+        await pass_time(1)
         self._busy = False
         self.asked += 1
         token = self.tokens.pop(0) if len(self.tokens) > 1 else self.tokens[0]
@@ -508,7 +509,7 @@ def test_plain_http_is_for_loopback(url):
 async def test_clients_given_one_rate_limits_share_it():
     limits = RateLimits(assignments=1.0)
     async with Emulator(assignments_per_second=1.0) as api:
-        arguments = {"base_url": api.url, "clock": LoopClock(), "rate_limits": limits}
+        arguments: dict[str, Any] = {"base_url": api.url, "clock": LoopClock(), "rate_limits": limits}
         async with Client(TOKEN, **arguments) as one, Client(TOKEN, **arguments) as other:
             tasks = [first(c.assignments.list(driver_ids=["1"])) for c in (one, other) * 3]
             await asyncio.gather(*tasks)

@@ -76,6 +76,12 @@ class LoopClock:
         await asyncio.sleep(seconds)  # noqa: TID251  # this is the clock
 
 
+async def pass_time(seconds: float) -> None:
+    """Let virtual time pass. On real time it would be a sleep, and make a test slow and shaky."""
+    assert isinstance(asyncio.get_running_loop(), VirtualLoop)
+    await asyncio.sleep(seconds)  # noqa: TID251  # see above
+
+
 def virtual(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     """Run an async test on virtual time."""
 

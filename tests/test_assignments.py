@@ -1,0 +1,128 @@
+"""Who coaches whom."""
+
+import pytest
+
+from coachstream import (
+    Client,
+    CursorLoopError,
+    InvalidArgumentError,
+    NotFoundError,
+    UndecodableError,
+)
+from coachstream.emulator import World, cut_short, hang_up, refuse
+from tests.feed import TOKEN, feed, most_in_a_second
+from tests.virtual_time import virtual
+
+
+@virtual
+async def test_the_list_pages_through_all():
+    async with feed(page_size=7) as (api, client, _):
+        listed = {one.driver.driver_id: one.coach_id async for one in client.assignments.list()}
+        assert listed == api.world.assignments
+        assert len(api.requests) > 20
+        assert most_in_a_second([request.at for request in api.requests]) <= 10
+        assert {request.status for request in api.requests} == {200}
+
+
+@virtual
+async def test_the_list_can_be_filtered():
+    async with feed() as (api, client, _):
+        driver, coach = next(iter(api.world.assignments.items()))
+        external = next(
+            (one, f"{key}:{value}")
+            for one, ids in api.world.external_ids.items()
+            for key, value in ids.items()
+            if one in api.world.assignments and one != driver and "," not in value
+        )
+        listing = client.assignments.list(
+            driver_ids=[driver, external[1]], include_external_ids=True
+        )
+        listed = {one.driver.driver_id: one.driver.external_ids async for one in listing}
+        assert set(listed) == {driver, external[0]}
+        assert listed[external[0]] == api.world.external_ids[external[0]]
+        of_coach = [one async for one in client.assignments.list(coach_ids=[coach])]
+        assert {one.coach_id for one in of_coach} == {coach}
+
+
+@virtual
+async def test_a_driver_gets_a_coach_and_loses_it_again():
+    async with feed() as (api, client, _):
+        driver, coach = api.world.drivers[0], api.world.coaches[0]
+        given = await client.assignments.assign(driver, coach)
+        assert (given.driver.driver_id, given.coach_id) == (driver, coach)
+        assert api.world.assignments[driver] == coach
+        taken = await client.assignments.unassign(driver)
+        assert taken.coach_id is None
+        assert driver not in api.world.assignments
+        put, removal = api.requests[-2:]
+        assert (put.method, put.raw_query) == ("PUT", f"driverId={driver}&coachId={coach}")
+        assert (removal.method, removal.raw_query) == ("PUT", f"driverId={driver}")
+        assert put.headers.get("content-length", "0") == "0"
+
+
+@pytest.mark.parametrize("fault", [refuse(429, retry_after=0.4), hang_up(), cut_short(3)])
+def test_a_change_is_asked_for_again_when_the_answer_is_lost(fault):
+    @virtual
+    async def run():
+        async with feed(faults=[fault]) as (api, client, _):
+            driver, coach = api.world.drivers[0], api.world.coaches[0]
+            await client.assignments.assign(driver, coach)
+            assert api.world.assignments[driver] == coach
+            assert len(api.requests) == 2
+
+    run()
+
+
+@virtual
+async def test_an_id_the_server_does_not_know_is_told():
+    async with feed() as (_, client, _):
+        with pytest.raises(NotFoundError):
+            await client.assignments.assign("no such driver", "1")
+
+
+@pytest.mark.parametrize("cursor", ["", "a"])
+def test_a_list_that_leads_in_circles_is_found_out(cursor):
+    @virtual
+    async def run():
+        body = f'{{"data":[],"pagination":{{"endCursor":"{cursor}","hasNextPage":true}}}}'
+        async with feed(faults=[refuse(200, body=body)] * 9) as (api, client, _):
+            with pytest.raises(CursorLoopError):
+                [one async for one in client.assignments.list()]
+            assert len(api.requests) <= 2
+
+    run()
+
+
+@virtual
+async def test_a_list_that_is_none_is_told_after_all_tries():
+    async with feed(faults=[refuse(200, body="[]")] * 8) as (api, client, _):
+        with pytest.raises(UndecodableError):
+            [one async for one in client.assignments.list()]
+        assert len(api.requests) == 8
+
+
+@pytest.mark.parametrize("bad", ["", "  ", None, 7])
+async def test_a_write_needs_real_ids(bad):
+    async with Client(TOKEN) as client:
+        with pytest.raises(InvalidArgumentError, match="^driver_id: "):
+            await client.assignments.assign(bad, "1")
+        with pytest.raises(InvalidArgumentError, match="^coach_id: "):
+            await client.assignments.assign("1", bad)
+        with pytest.raises(InvalidArgumentError, match="^driver_id: "):
+            await client.assignments.unassign(bad)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [("driver_ids", []), ("driver_ids", "1"), ("coach_ids", ["1,2"]), ("include_external_ids", 1)],
+)
+async def test_a_bad_filter_is_refused_at_the_call(argument, value):
+    async with Client(TOKEN) as client:
+        with pytest.raises(InvalidArgumentError, match=f"^{argument}: "):
+            client.assignments.list(**{argument: value})
+
+
+@virtual
+async def test_an_empty_organisation_has_an_empty_list():
+    async with feed(World(drivers=0, sessions=0, changes_per_hour=0)) as (_, client, _):
+        assert [one async for one in client.assignments.list()] == []
