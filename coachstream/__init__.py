@@ -51,7 +51,7 @@ from .models import (
 )
 from .ratelimit import RateLimits
 from .retry import RetryPolicy
-from .sessions import SessionStream
+from .stream import SessionStream
 from .telemetry import Event, Observer
 from .wire import Page
 

@@ -8,10 +8,10 @@ import select
 import shlex
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import NoReturn, Self
+from typing import NoReturn
 
 import anyio
 import msgspec
@@ -25,6 +25,7 @@ except ModuleNotFoundError as error:  # the library itself does without them
 
 from coachstream import (
     Client,
+    CoachingSession,
     CoachStreamError,
     InvalidArgumentError,
     MalformedSessionError,
@@ -34,18 +35,12 @@ from coachstream import (
 )
 from coachstream.emulator import Emulator, World
 
+from .address import REGIONS
 from .credentials import VARIABLE
 from .demo import run as show_all
 from .models import FILTER_STATUSES
+from .outlet import Outlet
 from .sessions import POLL_INTERVAL
-from .transport import REGIONS
-
-LOOK_AGAIN = 0.5
-"""Seconds between two looks at whether anybody still reads our output."""
-
-WRITABLE = getattr(select, "POLLOUT", 4)
-AT_ONCE = getattr(select, "PIPE_BUF", 512)
-"""Bytes that can be written to a pipe without waiting when it is called ready."""
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -115,13 +110,7 @@ def demo(*, sessions: int, seed: int, seconds: float) -> None:
     type=click.FloatRange(0),
     help="Seconds that pass there in one of ours.",
 )
-@click.option(
-    "--changes-per-hour",
-    default=600.0,
-    show_default=True,
-    type=click.FloatRange(0),
-    help="How much happens, in its own hours.",
-)
+@click.option("--changes-per-hour", default=600.0, show_default=True, type=click.FloatRange(0))
 @click.option(
     "--token",
     envvar="COACHSTREAM_EMULATOR_TOKEN",
@@ -255,6 +244,8 @@ def tail(
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s")
     logging.getLogger("coachstream").setLevel(level)
+    if not hasattr(select, "poll"):
+        raise _Refused("tail needs to poll its pipe, which Windows does not offer.")
     if not os.environ.get(VARIABLE):
         raise _Refused(f"{VARIABLE} is not set: put your API token there.")
 
@@ -298,57 +289,21 @@ async def _leave_it_to_the_copy(_error: MalformedSessionError) -> None:
 
 async def _copy(stream: SessionStream) -> None:
     """Write the stream's pages to stdout, until it ends or nobody reads any more."""
-    with Output(sys.stdout.fileno()) as output, anyio.CancelScope() as scope:
-        watching = asyncio.create_task(output.when_unread(scope.cancel))
+    outlet = Outlet(sys.stdout.fileno())
+    with anyio.CancelScope() as scope:
+        watching = asyncio.create_task(outlet.when_unread(scope.cancel))
         try:
             with suppress(BrokenPipeError):
                 async for page in stream.pages():
-                    lines = (msgspec.json.format(one.raw or b"", indent=-1) for one in page.entries)
-                    await output.write(b"".join(line + b"\n" for line in lines))
+                    await outlet.write(b"".join(map(_line, page.entries)))
         finally:
             watching.cancel()
+            outlet.stop()
 
 
-class Output:
-    """A file descriptor, written by a thread that can always be stopped.
-
-    A thread blocked in a write to a pipe that nobody empties would keep the process alive. So it
-    writes no more at a time than a pipe takes at once when ``poll`` calls it ready.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._stopped = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped = True
-
-    async def write(self, text: bytes) -> None:
-        """Write all of it; raises BrokenPipeError when nobody reads any more."""
-        await anyio.to_thread.run_sync(self._write, text, abandon_on_cancel=True)
-
-    def _write(self, text: bytes) -> None:
-        rest = memoryview(text)
-        while rest and not self._stopped:
-            if self._ready(WRITABLE, LOOK_AGAIN):
-                rest = rest[os.write(self._descriptor, rest[:AT_ONCE]) :]
-
-    async def when_unread(self, leave: Callable[[], None]) -> None:
-        """Call ``leave`` once nobody reads any more, though nothing may be there to write."""
-        while not self._ready(0, 0):
-            await SystemClock().sleep(LOOK_AGAIN)
-        leave()
-
-    def _ready(self, what: int, seconds: float) -> bool:
-        """Tell whether ``what`` is possible within so many seconds; a broken pipe always is."""
-        if not hasattr(select, "poll"):  # on Windows, where a write may then have to wait
-            return what != 0
-        poll = select.poll()
-        poll.register(self._descriptor, what)
-        return bool(poll.poll(1000 * seconds))
+def _line(entry: CoachingSession | MalformedSessionError) -> bytes:
+    assert entry.raw is not None, "asked for with keep_raw"
+    return msgspec.json.format(entry.raw, indent=-1) + b"\n"
 
 
 # What all commands share
@@ -369,9 +324,7 @@ def _run(command: Coroutine[object, object, int | None]) -> NoReturn:
     except InvalidArgumentError as error:
         option = OPTIONS.get(error.argument, "--" + error.argument.replace("_", "-"))
         raise _Refused(f"{option}: {_one_line(error.problem)}") from None
-    except CoachStreamError as error:
-        raise click.ClickException(_one_line(str(error))) from None
-    except OSError as error:  # no room on the disk, a port in use
+    except (CoachStreamError, OSError) as error:  # OSError: no room on the disk, a port in use
         raise click.ClickException(_one_line(str(error))) from None
     sys.exit(code)
 

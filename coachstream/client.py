@@ -8,6 +8,7 @@ from typing import Self
 
 import aiohttp
 
+from .address import server_url
 from .assignments import Assignments
 from .background import Background
 from .clock import Clock, SystemClock, seconds
@@ -17,7 +18,7 @@ from .ratelimit import RateLimits
 from .retry import RetryPolicy
 from .sessions import Sessions
 from .telemetry import Observer, guarded, log_event
-from .transport import MAX_PAGE_BYTES, TIMEOUT, Transport, server_url
+from .transport import MAX_PAGE_BYTES, TIMEOUT, Transport
 
 
 class Client:

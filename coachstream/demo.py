@@ -1,18 +1,14 @@
 """What ``coachstream demo`` does: read the past, follow the present, meet trouble, lose nothing.
 
 It is an example, too. From `_use` down to `_into_words`, the library is used as a program of yours
-would use it; what comes before is the server to talk to, what comes after is the picture.
+would use it; what comes before is the server to talk to.
 """
 
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 
 from rich.console import Console
-from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-from rich.table import Table
 
 from coachstream import (
     Client,
@@ -32,6 +28,8 @@ from coachstream.telemetry import (
     RetryScheduled,
     ShortPollInterval,
 )
+
+from .screen import Screen
 
 Key = tuple[str, datetime]
 """Names one version of a session, as `CoachingSession.key` does."""
@@ -85,7 +83,7 @@ def _trouble(sessions: int) -> list[Fault]:
     return [*quiet, empty_page(route="sessions"), *quiet, too_many]
 
 
-def _verdict(api: Emulator, handled: Counter[Key], screen: "Screen") -> bool:
+def _verdict(api: Emulator, handled: Counter[Key], screen: Screen) -> bool:
     """Compare what was handled with what the server has and has sent; say what came of it."""
     latest = api.world.latest()
     served = {key for request in api.requests for key in request.served}
@@ -120,7 +118,7 @@ def _busiest_second(times: Sequence[float]) -> int:
 # The library in use
 
 
-async def _use(api: Emulator, screen: "Screen", *, since: datetime, seconds: float) -> Counter[Key]:
+async def _use(api: Emulator, screen: Screen, *, since: datetime, seconds: float) -> Counter[Key]:
     """Return how often each version of a session was handled."""
     handled: Counter[Key] = Counter()
 
@@ -171,7 +169,7 @@ async def _until_caught_up(stream: SessionStream) -> AsyncIterator[Page]:
 
 
 async def _read_the_past(
-    stream: SessionStream, handle: Handle, screen: "Screen", since: datetime
+    stream: SessionStream, handle: Handle, screen: Screen, since: datetime
 ) -> None:
     count = 0
     with screen.progress() as progress:
@@ -184,7 +182,7 @@ async def _read_the_past(
         progress(1.0, f"{count:,} sessions")
 
 
-async def _change_a_coach(client: Client, drivers: Sequence[str], screen: "Screen") -> None:
+async def _change_a_coach(client: Client, drivers: Sequence[str], screen: Screen) -> None:
     coaches = {
         assignment.driver.driver_id: assignment.coach_id
         async for assignment in client.assignments.list()
@@ -198,7 +196,7 @@ async def _change_a_coach(client: Client, drivers: Sequence[str], screen: "Scree
     screen.say(f"   driver {driver} is now coached by {removed.coach_id or 'nobody'} again")
 
 
-async def _follow(stream: SessionStream, handle: Handle, screen: "Screen", seconds: float) -> None:
+async def _follow(stream: SessionStream, handle: Handle, screen: Screen, seconds: float) -> None:
     clock = SystemClock()
     end = clock.monotonic() + seconds
     with screen.table(stream):
@@ -231,112 +229,3 @@ def _into_words(event: Event) -> str | None:
             return f"asking every {event.poll_interval:g} s; Samsara's own API wants 5 s or more"
         case _:
             return None
-
-
-# The picture
-
-
-class Screen:
-    """Shows what happens: a moving picture in a terminal, plain lines anywhere else."""
-
-    def __init__(self, console: Console) -> None:
-        self.requests = 0
-        self._console = console
-        self._moving = console.is_terminal and not console.is_dumb_terminal
-        self._chapter = 0
-        self._live: Live | None = None
-        self._stream: SessionStream | None = None
-        self._rows: deque[tuple[str, ...]] = deque(maxlen=10)
-
-    def say(self, text: str, style: str | None = None) -> None:
-        """Print a line, above what moves."""
-        # Only a terminal has a width; in a file or a pipe a line stays one.
-        self._console.print(
-            text, style=style, markup=False, highlight=False, soft_wrap=not self._moving
-        )
-
-    def heading(self, text: str) -> None:
-        """Begin a chapter."""
-        self._chapter += 1
-        self.say(f"\n{self._chapter}. {text}", "bold")
-
-    @contextmanager
-    def progress(self) -> Iterator[Callable[[float, str], None]]:
-        """Yield what moves a bar: call it with the share that is done, and words."""
-        if not self._moving:
-            yield self._tell_each_fifth()
-            return
-        columns = (
-            TextColumn("  "),
-            BarColumn(48),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[words]}"),
-        )
-        with Progress(*columns, console=self._console) as bar:
-            task = bar.add_task("", total=1.0, words="")
-            yield lambda share, words: bar.update(task, completed=share, words=words)
-
-    def _tell_each_fifth(self) -> Callable[[float, str], None]:
-        told = 0
-
-        def tell(share: float, words: str) -> None:
-            nonlocal told
-            if int(share * 5) > told:
-                told = int(share * 5)
-                self.say(f"   {words}, {share:.0%} of the time")
-
-        return tell
-
-    @contextmanager
-    def table(self, stream: SessionStream) -> Iterator[None]:
-        """Show the sessions that are added, newest first, and how the stream is."""
-        self._stream = stream
-        if not self._moving:
-            yield
-            return
-        with Live(self._drawn(), console=self._console, auto_refresh=False) as live:
-            self._live = live
-            try:
-                yield
-            finally:
-                self.refresh()
-                self._live = None  # what is told while all ends must not draw it again
-
-    def add(self, session: CoachingSession) -> None:
-        """Take a session into the table."""
-        row = _row(session)
-        self._rows.appendleft(row)
-        if not self._moving:
-            self.say("   {}  {:<8}  {}  {:<9}  {}  (coach: {})".format(*row))
-
-    def refresh(self) -> None:
-        """Draw the table anew, if there is one."""
-        if self._live is not None:
-            self._live.update(self._drawn(), refresh=True)
-
-    def _drawn(self) -> Table:
-        assert self._stream is not None
-        state = self._stream.health.state
-        table = Table(
-            caption=f"the stream is {state}; {self.requests} requests so far",
-            width=self._console.width - 4,  # room for the ^C that a terminal echoes
-        )
-        for name in ("when (UTC)", "driver", "session", "status"):
-            table.add_column(name, no_wrap=True)
-        table.add_column("behaviours", no_wrap=True, ratio=1)
-        table.add_column("coach", no_wrap=True)
-        for row in self._rows:
-            table.add_row(*row)
-        return table
-
-
-def _row(session: CoachingSession) -> tuple[str, ...]:
-    behaviors = ", ".join(one.coachable_behavior_type for one in session.behaviors)
-    return (
-        f"{session.updated_at_time:%H:%M:%S}",
-        session.driver.driver_id,
-        session.id[:8],
-        session.session_status,
-        behaviors or "-",
-        session.assigned_coach_id or session.completed_coach_id or "-",
-    )

@@ -90,8 +90,12 @@ class BehaviorType:
 
 
 class EventSourceType:
-    """Values documented for ``EventLinkage.source_type``."""
+    """Values known for ``EventLinkage.source_type``.
 
+    The official SDK listed ``triageEvent`` up to 14.7 and ``safetyEvent`` in its place since.
+    """
+
+    SAFETY_EVENT: Final = "safetyEvent"
     TRIAGE_EVENT: Final = "triageEvent"
     HOS_VIOLATION: Final = "hosViolation"
     IDLING: Final = "idling"

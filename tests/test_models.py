@@ -93,7 +93,12 @@ def test_constants_hold_the_documented_values():
     }
     assert len(values(BehaviorType)) == 42  # the description lists 43, rollingStop twice
     assert {"nearCollison", "hosViolation", "idling"} <= values(BehaviorType)
-    assert values(EventSourceType) == {"triageEvent", "hosViolation", "idling"}
+    assert values(EventSourceType) == {
+        "safetyEvent",
+        "triageEvent",
+        "hosViolation",
+        "idling",
+    }
 
 
 def test_a_session_can_be_encoded_and_read_again():

@@ -509,7 +509,11 @@ def test_plain_http_is_for_loopback(url):
 async def test_clients_given_one_rate_limits_share_it():
     limits = RateLimits(assignments=1.0)
     async with Emulator(assignments_per_second=1.0) as api:
-        arguments: dict[str, Any] = {"base_url": api.url, "clock": LoopClock(), "rate_limits": limits}
+        arguments: dict[str, Any] = {
+            "base_url": api.url,
+            "clock": LoopClock(),
+            "rate_limits": limits,
+        }
         async with Client(TOKEN, **arguments) as one, Client(TOKEN, **arguments) as other:
             tasks = [first(c.assignments.list(driver_ids=["1"])) for c in (one, other) * 3]
             await asyncio.gather(*tasks)

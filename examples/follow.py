@@ -1,0 +1,26 @@
+"""Follow the feed and print each version of a session; Ctrl-C stops it.
+
+SAMSARA_API_TOKEN=... python examples/follow.py
+"""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from coachstream import Client, SessionStatus
+
+
+async def main(base_url: str | None = None) -> None:
+    """Print what changes, from a day ago on, for ever."""
+    since = datetime.now(UTC) - timedelta(days=1)
+    async with Client(base_url=base_url) as client:
+        async for session in client.sessions.stream(start_time=since):
+            if session.session_status == SessionStatus.DELETED:
+                print(f"{session.id}: gone")
+            else:
+                names = ", ".join(one.coachable_behavior_type for one in session.behaviors)
+                print(f"{session.id}: {session.session_status}, driver", end=" ")
+                print(f"{session.driver.driver_id}: {names or 'nothing to coach'}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

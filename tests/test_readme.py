@@ -1,0 +1,125 @@
+"""The code that people copy is run: the README's, and the examples'."""
+
+import asyncio
+import importlib.util
+import re
+import sys
+import textwrap
+from collections.abc import Coroutine
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import pytest
+
+import coachstream
+from coachstream import Client, SystemClock, address
+from coachstream.emulator import Emulator, World
+from tests.feed import LONG_AGO, TOKEN
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PROGRAMS = [block for block in BLOCKS if "asyncio.run(" in block]
+FRAGMENTS = [block for block in BLOCKS if "asyncio.run(" not in block]
+NOW = datetime.now(UTC)  # noqa: TID251  # the README's code asks for it, so its world must agree
+
+
+@pytest.fixture
+def world(monkeypatch):
+    """A world of now; a program that asks for Samsara's server gets the emulator."""
+    monkeypatch.setenv("SAMSARA_API_TOKEN", TOKEN)
+    return World(sessions=300, now=NOW, changes_per_hour=0)
+
+
+async def read_enough(program, api):
+    """Run an endless program until it has read all there is, and asked whether there is more."""
+    task = asyncio.ensure_future(program)
+    with suppress(asyncio.CancelledError):
+        while not task.done() and sum(not one.served for one in api.requests) < 1:
+            await SystemClock().sleep(0.05)
+        assert not task.done() or task.exception() is None
+        task.cancel()
+        await task
+
+
+@pytest.mark.parametrize("code", PROGRAMS, ids=lambda code: code.strip().splitlines()[-1])
+async def test_the_readmes_programs_run(code, world, monkeypatch, capsys):
+    async with Emulator(world, token=TOKEN, speed=0) as api:
+        monkeypatch.setitem(address.REGIONS, "us", api.url)
+        programs: list[Coroutine[None, None, None]] = []
+        monkeypatch.setattr(asyncio, "run", programs.append)
+        exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})  # noqa: S102  # the point
+        (program,) = programs
+        await read_enough(program, api)
+        served = sum(len(request.served) for request in api.requests)
+        assert len(capsys.readouterr().out.splitlines()) == served > 0
+
+
+@pytest.mark.parametrize("code", FRAGMENTS, ids=lambda code: code.strip().splitlines()[-1])
+async def test_the_readmes_fragments_run(code, world):
+    # The README's ids are made up; the world's are not known before it is born.
+    code = code.replace("6112", world.drivers[0]).replace("772", world.coaches[0])
+    source = f"async def fragment(client):\n{textwrap.indent(code, '    ')}"
+    names = {**vars(coachstream), "datetime": datetime, "UTC": UTC, "since": LONG_AGO}
+    exec(compile(source, "README.md", "exec"), names)  # noqa: S102  # the point
+    async with Emulator(world, token=TOKEN, speed=0) as api, Client(base_url=api.url) as client:
+        await names["fragment"](client)
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+async def test_every_example_reads_everything_it_should(path, world, tmp_path, capsys):
+    module = load(path)
+    arguments = [anyio.Path(tmp_path / "place")] if path.stem == "resume" else []
+    async with Emulator(world, token=TOKEN, speed=0) as api:
+        await read_enough(module.main(*arguments, base_url=api.url), api)
+        served = [key for request in api.requests for key in request.served]
+        printed = capsys.readouterr().out
+        assert served
+        assert all(name in printed for name, _ in served)
+        if path.stem != "resume":
+            return
+        # Started again, it goes on where it was.
+        first = len(api.requests)
+        await read_enough(module.main(*arguments, base_url=api.url), _Since(api, first))
+        assert "after" in api.requests[first].query
+
+
+class _Since:
+    """An emulator as seen from its n-th request on."""
+
+    def __init__(self, api, first):
+        self._api = api
+        self._first = first
+
+    @property
+    def requests(self):
+        return list(self._api.requests)[self._first :]
+
+
+def test_what_the_readme_points_to_is_there():
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert targets
+    missing = [target for target in targets if not (ROOT / target).exists()]
+    if not (ROOT / "coachstream").exists():  # the installed package is under test, not a checkout
+        missing = [target for target in missing if not target.startswith("coachstream/")]
+    assert missing == []
+
+
+def test_the_readme_and_the_metadata_agree():
+    assert sys.version_info >= (3, 11)
+    assert 'requires-python = ">=3.11"' in (ROOT / "pyproject.toml").read_text()
+    assert "3.11 and later" in " ".join(README.split())
