@@ -4,6 +4,7 @@ from ipaddress import ip_address
 
 from yarl import URL
 
+from .arguments import one_of
 from .errors import InvalidArgumentError
 
 REGIONS = {
@@ -21,8 +22,7 @@ def server_url(*, region: str, base_url: str | None) -> URL:
         InvalidArgumentError: the region is unknown, or ``base_url`` is no HTTPS URL; plain HTTP is
             for loopback only, because it shows the token to everyone on the way.
     """
-    if region not in REGIONS:
-        raise InvalidArgumentError("region", f"{region!r} is none of {', '.join(REGIONS)}")
+    one_of("region", region, list(REGIONS))
     if base_url is None:
         return URL(REGIONS[region])
     try:

@@ -1,11 +1,14 @@
 """Who coaches whom: read the list, give a driver a coach, take the coach away."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections import deque
+from collections.abc import Sequence
+from typing import Self
 
 from . import query as queries
 from . import wire
+from .background import Background, Ongoing
 from .errors import CursorLoopError
-from .models import CoachAssignment
+from .models import CoachAssignment, Pagination
 from .query import Query
 from .ratelimit import Limit
 from .retry import Patience
@@ -21,10 +24,13 @@ class Assignments:
     so that asking twice does no harm; of two writers, the last one wins.
     """
 
-    def __init__(self, *, transport: Transport, limit: Limit, patience: Patience) -> None:
+    def __init__(
+        self, *, transport: Transport, limit: Limit, patience: Patience, background: Background
+    ) -> None:
         self._transport = transport
         self._limit = limit
         self._patience = patience
+        self._background = background
 
     def list(
         self,
@@ -32,8 +38,10 @@ class Assignments:
         driver_ids: Sequence[str] | None = None,
         coach_ids: Sequence[str] | None = None,
         include_external_ids: bool = False,
-    ) -> AsyncIterator[CoachAssignment]:
+    ) -> "AssignmentList":
         """Iterate over all assignments, page after page.
+
+        Whatever goes wrong on the way, asking for the next one goes on where it was.
 
         Args:
             driver_ids: Only these drivers', by Samsara id or external id (``key:value``).
@@ -48,7 +56,13 @@ class Assignments:
         query = queries.assignments_query(
             driver_ids=driver_ids, coach_ids=coach_ids, include_external_ids=include_external_ids
         )
-        return self._pages(query)
+        return AssignmentList(
+            query=query,
+            transport=self._transport,
+            limit=self._limit,
+            patience=self._patience,
+            background=self._background,
+        )
 
     async def assign(self, driver_id: str, coach_id: str) -> CoachAssignment:
         """Make ``coach_id`` the coach of ``driver_id``, in place of any other.
@@ -70,29 +84,6 @@ class Assignments:
         """
         return await self._put(queries.unassign_query(driver_id))
 
-    async def _pages(self, query: Query) -> AsyncIterator[CoachAssignment]:
-        cursor: str | None = None
-        passed: set[str] = set()
-        while True:
-            assignments, pagination = await self._transport.call(
-                "GET",
-                PATH,
-                query.after(cursor),
-                limit=self._limit,
-                patience=self._patience,
-                read=wire.assignments_page,
-            )
-            for assignment in assignments:
-                yield assignment
-            if not pagination.has_next_page:
-                return
-            cursor = pagination.end_cursor
-            if not cursor or cursor in passed:
-                raise CursorLoopError(
-                    f"cursor {cursor!r} leads nowhere new, and the server says there is more"
-                )
-            passed.add(cursor)
-
     async def _put(self, query: str) -> CoachAssignment:
         # Parameters go in the query; the API documents no body for this PUT.
         return await self._transport.call(
@@ -103,3 +94,57 @@ class Assignments:
             patience=self._patience,
             read=wire.assignment_change,
         )
+
+
+class AssignmentList:
+    """An async iterator over assignments; see `Assignments.list`."""
+
+    def __init__(
+        self,
+        *,
+        query: Query,
+        transport: Transport,
+        limit: Limit,
+        patience: Patience,
+        background: Background,
+    ) -> None:
+        self._query = query
+        self._transport = transport
+        self._limit = limit
+        self._patience = patience
+        self._fetch: Ongoing[tuple[tuple[CoachAssignment, ...], Pagination]] = Ongoing(background)
+        self._cursor: str | None = None
+        self._passed: set[str] = set()
+        self._page: deque[CoachAssignment] = deque()
+        self._ended = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> CoachAssignment:
+        while not self._page:
+            if self._ended:
+                raise StopAsyncIteration
+            self._take_in(*await self._fetch.result(self._ask))
+        return self._page.popleft()
+
+    async def _ask(self) -> tuple[tuple[CoachAssignment, ...], Pagination]:
+        return await self._transport.call(
+            "GET",
+            PATH,
+            self._query.after(self._cursor),
+            limit=self._limit,
+            patience=self._patience,
+            read=wire.assignments_page,
+        )
+
+    def _take_in(self, page: tuple[CoachAssignment, ...], pagination: Pagination) -> None:
+        cursor = pagination.end_cursor
+        if pagination.has_next_page and (not cursor or cursor in self._passed):
+            raise CursorLoopError(
+                f"cursor {cursor!r} leads nowhere new, and the server says there is more"
+            )
+        self._page.extend(page)
+        self._ended = not pagination.has_next_page
+        self._cursor = cursor
+        self._passed.add(cursor)

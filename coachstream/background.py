@@ -6,8 +6,9 @@ client owns such tasks, and closing it ends them.
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
 
 from .errors import ClosedError
 
@@ -49,3 +50,47 @@ class Background:
             for task in tuple(self._tasks):
                 task.cancel()
             await asyncio.wait(self._tasks)
+
+
+class Ongoing(Generic[T]):
+    """One piece of work at a time that outlives a wait for it.
+
+    Whoever waits may be cancelled: the work goes on, and the next to wait gets its result.
+    """
+
+    def __init__(self, background: Background) -> None:
+        self._background = background
+        self._task: asyncio.Task[T] | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is work whose result nobody has taken."""
+        return self._task is not None
+
+    async def result(self, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return the result of the work under way, or else of what ``start`` begins.
+
+        Raises:
+            ClosedError: the work was cancelled, because its owner closed.
+        """
+        if self._task is None:
+            self._task = self._background.start(start())
+        task = self._task
+        await asyncio.wait((task,))
+        if self._task is task:
+            self._task = None
+        if task.cancelled():
+            raise ClosedError("it was closed meanwhile")
+        return task.result()
+
+    async def cancel(self) -> None:
+        """End the work, if any."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+
+    def abandon(self) -> None:
+        """End the work soon; from any thread, such as a garbage collector's."""
+        if self._task is not None:
+            with suppress(RuntimeError):  # the loop is closed, and the work with it
+                self._task.get_loop().call_soon_threadsafe(self._task.cancel)

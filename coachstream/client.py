@@ -7,18 +7,22 @@ from types import TracebackType
 from typing import Self
 
 import aiohttp
+import anyio
 
 from .address import server_url
+from .arguments import at_least_one, seconds
 from .assignments import Assignments
 from .background import Background
-from .clock import Clock, SystemClock, seconds
-from .credentials import Credentials, TokenProvider
+from .clock import Clock, SystemClock
+from .credentials import Credentials, Secret, TokenProvider
 from .errors import InvalidArgumentError
+from .exchange import MAX_PAGE_BYTES, TIMEOUT, Exchange
+from .logs import log_event
 from .ratelimit import RateLimits
 from .retry import RetryPolicy
 from .sessions import Sessions
-from .telemetry import Observer, guarded, log_event
-from .transport import MAX_PAGE_BYTES, TIMEOUT, Transport
+from .telemetry import Observer, guarded
+from .transport import Transport
 
 
 class Client:
@@ -65,26 +69,29 @@ class Client:
         clock: Clock | None = None,
         random: Random | None = None,
     ) -> None:
+        token = Secret(token) if isinstance(token, str) else token  # for whoever shows this frame
         if api_version is not None and not re.fullmatch(r"[0-9A-Za-z.-]+", api_version):
             raise InvalidArgumentError("api_version", f"{api_version!r} is not a version")
-        if max_page_bytes < 1:
-            raise InvalidArgumentError("max_page_bytes", f"needs at least 1, not {max_page_bytes}")
         clock = clock or SystemClock()
         retry = retry or RetryPolicy()
         limits = rate_limits or RateLimits()
         observer = guarded(observer or log_event)
         self._background = Background()
+        exchange = Exchange(
+            http=http,
+            clock=clock,
+            api_version=api_version,
+            timeout=seconds("timeout", timeout),
+            max_page_bytes=at_least_one("max_page_bytes", max_page_bytes),
+        )
         self._transport = Transport(
             url=server_url(region=region, base_url=base_url),
-            credentials=Credentials(token),
-            http=http,
+            credentials=Credentials(token, background=self._background),
+            exchange=exchange,
             retry=retry,
             clock=clock,
             random=random or Random(),
             observer=observer,
-            api_version=api_version,
-            timeout=seconds("timeout", timeout),
-            max_page_bytes=max_page_bytes,
         )
         self.sessions = Sessions(
             transport=self._transport,
@@ -95,16 +102,24 @@ class Client:
             observer=observer,
         )
         self.assignments = Assignments(
-            transport=self._transport, limit=limits.assignments, patience=retry.for_a_call()
+            transport=self._transport,
+            limit=limits.assignments,
+            patience=retry.for_a_call(),
+            background=self._background,
         )
 
     async def aclose(self) -> None:
-        """End what runs and close our connections; twice is harmless.
+        """Save places, end what runs and close our connections; twice is harmless.
 
         A task that waits for a session gets `ClosedError`.
         """
-        await self._background.aclose()
-        await self._transport.aclose()
+        try:
+            await self.sessions.aclose()
+        finally:
+            # Also when all is being cancelled: what is open now, nobody else will close.
+            with anyio.CancelScope(shield=True):
+                await self._background.aclose()
+                await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -116,6 +131,3 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-    def __repr__(self) -> str:
-        return f"<Client of {self._transport.url}>"

@@ -2,10 +2,8 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Protocol
-
-from .errors import InvalidArgumentError
 
 
 class Clock(Protocol):
@@ -35,18 +33,3 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-
-def seconds(argument: str, value: float | timedelta) -> float:
-    """Return a duration given at the front door as seconds.
-
-    Raises:
-        InvalidArgumentError: it is not a positive, finite number of seconds or ``timedelta``.
-    """
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidArgumentError(argument, f"needs seconds or a timedelta, not {value!r}")
-    if not 0 < value < float("inf"):
-        raise InvalidArgumentError(argument, f"needs a positive duration, not {value}")
-    return float(value)

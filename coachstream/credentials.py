@@ -1,10 +1,11 @@
 """The token: where it comes from, and how it is kept out of sight."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from typing import SupportsIndex
 
-import anyio
-
+from .background import Background
 from .errors import InvalidArgumentError
 
 VARIABLE = "SAMSARA_API_TOKEN"
@@ -16,7 +17,7 @@ an OAuth refresh replaces the refresh token too (https://developers.samsara.com/
 
 
 class Secret(str):
-    """A string that does not show itself: its repr is a mask.
+    """A string that does not show itself: its repr is a mask, and so is that of its parts.
 
     Whatever shows the variables of a traceback's frames, ours or aiohttp's, shows them by repr.
     """
@@ -26,6 +27,9 @@ class Secret(str):
     def __repr__(self) -> str:
         return "'***'"
 
+    def __getitem__(self, part: SupportsIndex | slice) -> "Secret":
+        return Secret(super().__getitem__(part))
+
 
 class Credentials:
     """The token in use.
@@ -34,14 +38,18 @@ class Credentials:
         InvalidArgumentError: there is no token, or one that can't be sent.
     """
 
-    def __init__(self, token: str | TokenProvider | None) -> None:
+    def __init__(self, token: str | TokenProvider | None, *, background: Background) -> None:
         self._provider: TokenProvider | None = None
         self._token: Secret | None = None
-        self._asking = anyio.Lock()
+        self._background = background
+        self._asking: asyncio.Task[Secret] | None = None
         if token is None:
-            self._token = _checked(os.environ.get(VARIABLE, ""), f"{VARIABLE} is")
+            found = os.environ.get(VARIABLE)
+            if found is None:
+                raise InvalidArgumentError("token", f"pass one, or set {VARIABLE}")
+            self._token = _checked(Secret(found), f"{VARIABLE} is")
         elif isinstance(token, str):
-            self._token = _checked(token, "it is")
+            self._token = _checked(Secret(token), "it is")
         elif callable(token):
             self._provider = token
         else:
@@ -54,37 +62,54 @@ class Credentials:
 
     async def token(self) -> Secret:
         """Return the token in use; the provider is asked if there is none yet."""
-        if self._token is None:
-            async with self._asking:
-                if self._token is None:
-                    self._token = await self._ask()
-        return self._token
+        return self._token if self._token is not None else await self._ask()
 
     async def renewed(self, refused: Secret) -> bool:
         """Ask the provider again, unless someone has; tell whether the token is another now."""
         if self._provider is None:
             return False
-        async with self._asking:
-            if self._token == refused:
-                self._token = await self._ask()
+        if self._token == refused:
+            await self._ask()
         return self._token != refused
 
     async def _ask(self) -> Secret:
+        """Ask the provider, or wait for the answer if it is being asked.
+
+        Whoever waits may be cancelled; the provider is not, because a refresh cut off in the
+        middle can lose the token that the next one needs.
+        """
         assert self._provider is not None
-        token = await self._provider()
-        if not isinstance(token, str):
-            raise InvalidArgumentError(
-                "token", f"the provider gave {type(token).__name__}, not a string"
-            )
-        return _checked(token, "the provider's is")
+        if self._asking is None or self._asking.done():
+            self._asking = self._background.start(_provided(self._provider))
+        asking = self._asking
+        await asyncio.wait((asking,))
+        self._token = asking.result()
+        return self._token
 
 
-def _checked(token: str, whose: str) -> Secret:
+async def _provided(provider: TokenProvider) -> Secret:
+    try:
+        return _checked(_secret(await provider()), "the provider's is")
+    except StopAsyncIteration as stop:
+        # It would end the loop over a stream as if there were no more sessions.
+        raise RuntimeError("the token provider has no more tokens") from stop
+
+
+def _secret(given: object) -> Secret:
+    if not isinstance(given, str):
+        kind = type(given).__name__
+        raise InvalidArgumentError("token", f"the provider gave {kind}, not a string")
+    return Secret(given)
+
+
+def _checked(token: Secret, whose: str) -> Secret:
     """Return the token if it can stand in a header. The message must not quote it."""
     if not token:
-        raise InvalidArgumentError("token", f"{whose} empty; pass one or set {VARIABLE}")
-    if not all("!" <= character <= "~" for character in token):
+        raise InvalidArgumentError("token", f"{whose} empty")
+    if not token.isascii() or not token.isprintable() or " " in token:
         raise InvalidArgumentError(
-            "token", f"{whose} not one: it holds a space, a line break or another odd character"
+            "token",
+            f"{whose} not one: it holds a space, a line break or another odd character "
+            '(leave out "Bearer ")',
         )
-    return Secret(token)
+    return token

@@ -6,7 +6,7 @@ streams). So the walk survives all of them. Pure: it is told of pages, and tells
 """
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 import msgspec
 
@@ -42,9 +42,17 @@ class Step(msgspec.Struct, frozen=True):
 class Walk:
     """One reader's way through a query's pages."""
 
-    def __init__(self, *, cursor: str | None, bounded: bool, poll_interval: float) -> None:
+    def __init__(
+        self,
+        *,
+        cursor: str | None,
+        bounded: bool,
+        poll_interval: float,
+        known: Iterable[Hashable] = (),
+    ) -> None:
         self.cursor = cursor
         """The last good cursor: the next page is asked for after it."""
+        self._known = set(known)  # keys to drop when they come, because they are settled
         self._bounded = bounded
         self._poll_interval = poll_interval
         self._seen: set[Hashable] = set()  # what came from beyond the cursor
@@ -61,8 +69,9 @@ class Walk:
         """
         moved = page.end_cursor not in ("", self.cursor)
         entries = page.entries
-        if self._seen:
-            entries = tuple(entry for entry in entries if _key(entry) not in self._seen)
+        if self._seen or self._known:
+            dropped = self._seen | self._known
+            entries = tuple(entry for entry in entries if _key(entry) not in dropped)
         self._refuse_loops(page, entries, moved=moved)
         if moved:
             self.cursor = page.end_cursor
@@ -70,7 +79,9 @@ class Walk:
             if entries:
                 self._seen.clear()
         else:
-            self._seen.update(map(_key, entries))
+            self._seen.update(map(_key, page.entries))
+        if not page.has_next_page:
+            self._known.clear()  # what has not come by now has a later version
         ended = self._bounded and not page.has_next_page
         return Step(
             entries=entries,
@@ -117,4 +128,8 @@ class Walk:
 
 
 def _key(entry: Entry) -> Hashable:
-    return entry.key if isinstance(entry, CoachingSession) else entry.raw
+    if isinstance(entry, CoachingSession):
+        return entry.key
+    if entry.session_id is not None and entry.updated_at_time is not None:
+        return entry.session_id, entry.updated_at_time
+    return entry.raw

@@ -28,7 +28,14 @@ CoachStreamError
 |   `-- PageTooLargeError        the body outgrew ``max_page_bytes``
 |-- UndecodableError           an answer came that the API does not promise
 |-- MalformedSessionError      one session of a page can't be read
-`-- CursorLoopError            the server sends us in circles
+|-- CursorLoopError            the server sends us in circles
+|-- CursorExpiredError         the cursor is dead, and you asked not to go on, or it is too often
+|-- QueryMismatchError         the checkpoint belongs to another query
+|-- TooManyFailuresError       so many sessions failed that something else must be wrong
+`-- CheckpointError            a store can't be used as it is
+    |-- StaleCheckpointError     someone else moved this checkpoint
+    |-- CorruptCheckpointError   what is stored is damaged
+    `-- NewerCheckpointError     what is stored was written by a later version of this library
 
 ``transient`` says whether the same request may succeed later, unchanged; the retry policy asks
 nothing else. Which statuses are, follows https://developers.samsara.com/docs/response-codes.
@@ -247,3 +254,45 @@ class CursorLoopError(CoachStreamError):
 
     A stream does not go on by itself: it would read the same sessions for ever.
     """
+
+
+class CursorExpiredError(CoachStreamError):
+    """The cursor has died, and the stream was told not to go on, or it has died too often."""
+
+
+class QueryMismatchError(CoachStreamError):
+    """The checkpoint was made for other filters, so its place means nothing for these.
+
+    Use another ``name``, or the stored filters. ``stored`` and ``asked`` are the two queries.
+    """
+
+    def __init__(self, name: str, *, stored: str, asked: str) -> None:
+        super().__init__(
+            f"checkpoint {name!r} belongs to the query {stored!r}, not to {asked!r}; "
+            "use another name, or the same filters and no earlier start"
+        )
+        self.stored = stored
+        self.asked = asked
+
+
+class TooManyFailuresError(CoachStreamError):
+    """So many sessions in a row failed that skipping or parking them would empty the feed.
+
+    Its cause is the last failure.
+    """
+
+
+class CheckpointError(CoachStreamError):
+    """A checkpoint can't be read or written."""
+
+
+class StaleCheckpointError(CheckpointError):
+    """Someone else has moved this checkpoint since it was read: two consumers share one name."""
+
+
+class CorruptCheckpointError(CheckpointError):
+    """What is stored is damaged. Nothing was changed; the message says what can be done."""
+
+
+class NewerCheckpointError(CheckpointError):
+    """What is stored was written by a later version of this library. Nothing was changed."""

@@ -69,28 +69,31 @@ class Pulse:
         self._due: float | None = None
         self._failures = 0
         self._last_error: str | None = None
-        self.last_answer: float | None = None
-        """When the last good answer came, on the clock's seconds."""
+        self._last_answer: float | None = None
 
     def note(self, event: Event, now: float) -> None:
         """Take an event in."""
         match event:
             case RequestStarted():
                 # Still retrying, idle or throttled until the answer is there.
+                if self._state is StreamState.STOPPED:
+                    self._enter(StreamState.RETRYING, now)
                 self._due = now + self._timeout
             case RetryScheduled():
                 self._failures += 1
                 self._last_error = str(event.error)
-                throttled = isinstance(event.error, RateLimitError)
-                state = StreamState.THROTTLED if throttled else StreamState.RETRYING
-                self._enter(state, now, lasting=event.delay)
+                if isinstance(event.error, RateLimitError):
+                    # How long others hold it up, and how many wait before it, is not known here.
+                    self._enter(StreamState.THROTTLED, now)
+                else:
+                    self._enter(StreamState.RETRYING, now, lasting=event.delay)
             case Throttled():
-                self._enter(StreamState.THROTTLED, now, lasting=event.delay)
+                self._enter(StreamState.THROTTLED, now)
             case CaughtUp():
                 self._enter(StreamState.IDLE, now, lasting=event.delay)
             case PageRead():
                 self._failures = 0
-                self.last_answer = now
+                self._last_answer = now
                 still_idle = self._state is StreamState.IDLE and not event.sessions
                 self._enter(StreamState.IDLE if still_idle else StreamState.FOLLOWING, now)
             case StreamEnded():
@@ -117,7 +120,7 @@ class Pulse:
         return Health(
             state=StreamState.STALLED if stalled else self._state,
             state_age=now - self._since,
-            answer_age=None if self.last_answer is None else now - self.last_answer,
+            answer_age=None if self._last_answer is None else now - self._last_answer,
             cursor_age=_age(cursor_time, today),
             lag=_age(watermark, today),
             failures=self._failures,

@@ -5,9 +5,9 @@ the official SDK's later additions. The vendor adds fields and values without a 
 (https://developers.samsara.com/docs/versioning), so unknown fields are ignored and closed sets are
 plain ``str`` with the documented values as constants.
 
-Three fields the API calls required may be absent here, because one missing must not stop a feed:
-``due_at_time``, ``behaviors``, and ``last_coached_time``, which a behaviour never coached before
-can hardly have.
+Some fields the API calls required may be absent here, because one missing must not stop a feed:
+``due_at_time``, ``behaviors``, ``last_coached_time`` (which a behaviour never coached before can
+hardly have), and the times of an assignment.
 """
 
 from datetime import datetime
@@ -181,8 +181,8 @@ class CoachAssignment(Model, frozen=True, kw_only=True):
     driver: Driver
     coach_id: str | None = None
     """The coach's Samsara user id; None when the driver has no coach."""
-    created_at_time: Time
-    updated_at_time: Time
+    created_at_time: Time | None = None
+    updated_at_time: Time | None = None
 
 
 class AssignmentChange(Model, frozen=True, kw_only=True):
@@ -190,8 +190,8 @@ class AssignmentChange(Model, frozen=True, kw_only=True):
 
     driver_id: str
     coach_id: str | None = None
-    created_at_time: Time
-    updated_at_time: Time
+    created_at_time: Time | None = None
+    updated_at_time: Time | None = None
 
 
 class Pagination(Model, frozen=True, kw_only=True):
@@ -214,12 +214,19 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
     query: str
     """The query's wire form; the server binds the cursor to it, byte for byte."""
-    cursor: str | None
-    """Read on after this and nothing unfinished is skipped; None: from the start."""
-    cursor_time: datetime | None
+    origin: str
+    """The wire form as it was first asked for. `query` differs from it once a dead cursor has made
+    the reader begin again, later."""
+    cursor: str | None = None
+    """Read on after this and nothing unfinished is skipped; None: from the start of the query."""
+    cursor_time: datetime | None = None
     """When the server gave the cursor. Cursors live 30 days
     (https://developers.samsara.com/docs/pagination)."""
     settled: tuple[tuple[str, datetime], ...] = ()
     """Keys of the versions beyond the cursor that are finished all the same."""
+    recent: tuple[tuple[str, datetime], ...] = ()
+    """Keys of versions last finished, which would come again if the cursor died."""
     watermark: datetime | None = None
     """The highest ``updated_at_time`` finished so far."""
+    dead_cursor: str | None = None
+    """A cursor the server refused; never to be sent again."""

@@ -9,10 +9,12 @@ value is percent-encoded, or the ``+`` of a cursor or an external id would be re
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
+from typing import Self
+from urllib.parse import quote, unquote
 
 import msgspec
 
+from .arguments import flag
 from .errors import InvalidArgumentError
 from .models import FILTER_STATUSES
 
@@ -24,6 +26,26 @@ class Query(msgspec.Struct, frozen=True):
     """What is sent, on every page."""
     bounded: bool = True
     """Whether the pages come to an end: False for a feed that is followed."""
+
+    @classmethod
+    def from_wire(cls, wire: str) -> Self:
+        """Return the sessions query that was once encoded as ``wire``."""
+        return cls(wire, bounded="&endTime=" in wire)
+
+    @property
+    def start(self) -> datetime:
+        """Where a sessions query starts."""
+        return datetime.fromisoformat(unquote(self.wire.partition("&")[0].partition("=")[2]))
+
+    @property
+    def filters(self) -> str:
+        """All of a sessions query but its start."""
+        return self.wire.partition("&")[2]
+
+    def starting(self, start: datetime) -> Self:
+        """Return the same sessions query with another start."""
+        parts = (_encode({"startTime": _timestamp(start.astimezone(UTC))}), self.filters)
+        return msgspec.structs.replace(self, wire="&".join(filter(None, parts)))
 
     def after(self, cursor: str | None) -> str:
         """Return the query string of the page after ``cursor``; None asks for the first."""
@@ -206,15 +228,4 @@ def _id(argument: str, value: str) -> str:
 def _string(argument: str, value: str) -> str:
     if not isinstance(value, str):
         raise InvalidArgumentError(argument, f"needs a string, not {type(value).__name__}")
-    return value
-
-
-def flag(argument: str, value: bool) -> bool:
-    """Return ``value``, refusing what is merely true or false in spirit, such as ``"false"``.
-
-    Raises:
-        InvalidArgumentError: it is neither True nor False.
-    """
-    if not isinstance(value, bool):
-        raise InvalidArgumentError(argument, f"needs True or False, not {value!r}")
     return value

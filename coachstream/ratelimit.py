@@ -37,6 +37,7 @@ class Limit:
         self._door = anyio.Lock()
         self._open_at = float("-inf")
         self._slowed_at = float("-inf")
+        self._departed = float("-inf")
         self.pace = 1.0
         """The share of the full rate in use."""
 
@@ -54,6 +55,17 @@ class Limit:
             if self.pace < 1:
                 self._open_at = clock.monotonic() + self._spacing / self.pace
                 self.pace = min(1.0, self.pace + _CREEP)
+
+    async def depart(self, clock: Clock) -> None:
+        """Return when the request may go onto its connection.
+
+        Making a connection takes its time, and requests that had to wait for one would otherwise
+        catch up with those that had one, or leave while the gate is shut.
+        """
+        at = max(clock.monotonic(), self._departed + self._spacing, self._open_at)
+        self._departed = at
+        if (wait := at - clock.monotonic()) > 0:
+            await clock.sleep(wait)
 
     def held_for(self, clock: Clock) -> float:
         """Return the seconds until the gate opens; 0 or less: it is open."""

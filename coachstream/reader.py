@@ -1,41 +1,42 @@
 """Reads a query's pages one after another, for ever if need be.
 
-It knows the way and the times; who wants the sessions, and when they are finished, is decided
-above.
+It knows the way, the times, and what to do when the cursor has died; who wants the sessions, and
+when they are settled, is decided above.
 """
 
-from collections.abc import Callable
-from datetime import datetime
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from functools import partial
-
-import msgspec
+from itertools import islice
+from typing import Literal
 
 from . import wire
 from .clock import Clock
 from .cursors import Entry, Walk
-from .errors import MalformedSessionError
+from .errors import BadRequestError, CursorExpiredError, MalformedSessionError
+from .frontier import RECENT, Key, Reading, keys
 from .health import Pulse
+from .models import Position
 from .query import Query
 from .ratelimit import Limit
 from .retry import Patience
-from .telemetry import CaughtUp, Event, Observer, PageRead
+from .telemetry import CaughtUp, CursorAging, CursorDied, Event, Observer, PageRead
 from .transport import Transport
 
 PATH = "/coaching/sessions/stream"
 
+CURSOR_LIFE = timedelta(days=30)
+"""After which a cursor expires (https://developers.samsara.com/docs/pagination)."""
+CURSOR_AGING = timedelta(days=25)
+"""After which a cursor that has not moved is told of."""
+OVERLAP = timedelta(minutes=15)
+"""How far before the watermark reading begins again: how late a session may become visible is not
+documented, and a quarter of an hour is what a public user of a sibling stream takes."""
+DEATHS_A_DAY = 3
+"""Cursors that may die in one day before it is taken for a fault of another kind."""
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """A page on its way to the user."""
-
-    entries: tuple[Entry, ...]
-    """What is new in it."""
-    cursor: str | None
-    """Where to read on when all of it is finished."""
-    cursor_time: datetime | None
-    moved: bool
-    """Whether the cursor moved; if not, what came before this page is still beyond it."""
-    has_next_page: bool
-    size: int
+OnExpired = Literal["resume", "raise"]
 
 
 class PageReader:
@@ -44,8 +45,7 @@ class PageReader:
     def __init__(
         self,
         *,
-        query: Query,
-        after: str | None,
+        start: Position,
         transport: Transport,
         limit: Limit,
         patience: Patience,
@@ -54,20 +54,37 @@ class PageReader:
         pulse: Pulse,
         poll_interval: float,
         keep_raw: bool,
+        on_expired: OnExpired = "resume",
     ) -> None:
-        self.query = query
         self._transport = transport
         self._limit = limit
         self._patience = patience
         self._clock = clock
         self._observer = observer
         self._pulse = pulse
+        self._poll_interval = poll_interval
         self._read: Callable[[bytes], wire.Page] = partial(wire.sessions_page, keep_raw=keep_raw)
-        self._walk = Walk(cursor=after, bounded=query.bounded, poll_interval=poll_interval)
-        self._cursor_time: datetime | None = None
+        self._on_expired = on_expired
         self._due = clock.monotonic()
+        self._deaths: deque[datetime] = deque(maxlen=DEATHS_A_DAY)
         self.ended = False
         """Whether the last page of a bounded query has been read."""
+        self.go_on_from(start)
+
+    def go_on_from(self, start: Position) -> None:
+        """Take up the way at a position, before anything is read."""
+        self.query = Query.from_wire(start.query)
+        self._walk = self._walk_from(start.cursor, known=start.settled)
+        self._cursor_time = start.cursor_time
+        self._dead_cursor = start.dead_cursor
+        self._high = start.watermark
+        self._recent = deque((*start.recent, *start.settled), maxlen=RECENT)
+        self._told_of_age = False
+
+    @property
+    def wait(self) -> float:
+        """Seconds until the next page is asked for; 0 or less: at once."""
+        return self._due - self._clock.monotonic()
 
     async def read(self) -> Reading:
         """Return the next page, when it is time for it.
@@ -77,26 +94,32 @@ class PageReader:
         Raises:
             CoachStreamError: what stands in the way, when patience is over.
         """
-        wait = self._due - self._clock.monotonic()
-        if wait > 0:
+        if (wait := self.wait) > 0:
             self.announce(CaughtUp(delay=wait))
             await self._clock.sleep(wait)
-        self._pulse.expect_nothing()  # how long the turn at the limit takes, others decide
-        page = await self._transport.call(
-            "GET",
-            PATH,
-            self.query.after(self._walk.cursor),
-            limit=self._limit,
-            patience=self._patience,
-            read=self._read,
-            observer=self.announce,
-            last_good=self._pulse.last_answer,
-        )
+        if reason := self._known_death():
+            self._begin_again(self._overlapping(), reason)
+        try:
+            page = await self._ask(self.query, self._walk.cursor)
+        except BadRequestError as refused:
+            if self._walk.cursor is None:
+                raise
+            page = await self._ask_without_cursor(refused)
+        return self._taken_in(page)
+
+    def announce(self, event: Event) -> None:
+        """Tell the observer, and the stream's own health."""
+        self._pulse.note(event, self._clock.monotonic())
+        self._observer(event)
+
+    def _taken_in(self, page: wire.Page) -> Reading:
         step = self._walk.step(page)
         if step.moved:
             self._cursor_time = self._clock.now()
+            self._told_of_age = False
         self._due = self._clock.monotonic() + step.pause
         self.ended = step.ended
+        self._remember(step.entries)
         self.announce(
             PageRead(
                 sessions=len(step.entries),
@@ -113,9 +136,85 @@ class PageReader:
             moved=step.moved,
             has_next_page=page.has_next_page,
             size=page.size,
+            query=self.query.wire,
+            dead_cursor=self._dead_cursor,
         )
 
-    def announce(self, event: Event) -> None:
-        """Tell the observer, and the stream's own health."""
-        self._pulse.note(event, self._clock.monotonic())
-        self._observer(event)
+    async def _ask(self, query: Query, cursor: str | None) -> wire.Page:
+        self._pulse.expect_nothing()  # how long the turn at the limit takes, others decide
+        return await self._transport.call(
+            "GET",
+            PATH,
+            query.after(cursor),
+            limit=self._limit,
+            patience=self._patience,
+            read=self._read,
+            observer=self.announce,
+        )
+
+    # When the cursor has died
+
+    def _known_death(self) -> str | None:
+        """Tell why the cursor need not even be sent, if so; tell the observer of its age."""
+        cursor = self._walk.cursor
+        if cursor is None:
+            return None
+        if cursor == self._dead_cursor:
+            return "the server refused it before"
+        age = self._clock.now() - self._cursor_time if self._cursor_time else timedelta()
+        if age >= CURSOR_LIFE:
+            return f"it is {age / timedelta(days=1):.1f} days old"
+        if age >= CURSOR_AGING and not self._told_of_age:
+            self._told_of_age = True
+            self.announce(CursorAging(days=age / timedelta(days=1)))
+        return None
+
+    async def _ask_without_cursor(self, refused: BadRequestError) -> wire.Page:
+        """Find out what was wrong: if it works without the cursor, that is dead.
+
+        The words of a 400 are not for programs to read
+        (https://developers.samsara.com/docs/response-codes).
+        """
+        query = self._overlapping()
+        try:
+            page = await self._ask(query, None)
+        except BadRequestError:
+            raise refused from None  # the query itself is bad
+        self._begin_again(query, f"the server refuses it: {refused.message}")
+        return page
+
+    def _overlapping(self) -> Query:
+        """Return the query with which to begin again: a little before where reading has come."""
+        if self._high is None:
+            return self.query
+        return self.query.starting(max(self.query.start, self._high - OVERLAP))
+
+    def _begin_again(self, query: Query, reason: str) -> None:
+        today = self._clock.now()
+        if self._on_expired == "raise":
+            raise CursorExpiredError(f"the cursor is dead ({reason}), and on_expired says raise")
+        if len(self._deaths) == DEATHS_A_DAY and today - self._deaths[0] < timedelta(days=1):
+            raise CursorExpiredError(
+                f"{DEATHS_A_DAY} cursors died within a day, and now another ({reason}): "
+                "something else is wrong"
+            )
+        self._deaths.append(today)
+        self._dead_cursor, self._cursor_time = self._walk.cursor, None
+        self.query, self._walk = query, self._walk_from(None, known=self._recent)
+        self.announce(CursorDied(reason=reason, start=query.start, watermark=self._high))
+
+    def _walk_from(self, cursor: str | None, *, known: Iterable[Key]) -> Walk:
+        return Walk(
+            cursor=cursor,
+            bounded=self.query.bounded,
+            poll_interval=self._poll_interval,
+            known=known,
+        )
+
+    def _remember(self, entries: tuple[Entry, ...]) -> None:
+        last = list(keys(islice(entries, max(0, len(entries) - RECENT), None)))
+        self._recent.extend(last)
+        if last:
+            # Not the highest of all, but the last: should times be out of order, beginning again
+            # a little earlier only repeats something.
+            self._high = last[-1][1]

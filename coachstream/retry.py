@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
-from .clock import seconds
-from .errors import CoachStreamError, InvalidArgumentError
+from .arguments import at_least_one, seconds
 
 _MOST_DOUBLINGS = 30
 """A feed may fail for days: the ceiling is long reached by then, and floats would overflow."""
@@ -34,19 +33,21 @@ class RetryPolicy:
     """The ceiling at which doubling stops."""
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise InvalidArgumentError("attempts", f"needs at least 1, not {self.attempts}")
+        at_least_one("attempts", self.attempts)
         if self.give_up_after is not None:
             seconds("give_up_after", self.give_up_after)
         seconds("first_delay", self.first_delay)
         seconds("max_delay", self.max_delay)
 
-    def delay(self, attempt: int, error: CoachStreamError, random: Random) -> float:
-        """Return the seconds to wait after failed try number ``attempt``."""
+    def delay(self, attempt: int, random: Random, *, at_least: float | None = None) -> float:
+        """Return the seconds to wait after failed try number ``attempt``.
+
+        ``at_least`` is what the other side asked for, if it did.
+        """
         doublings = min(max(attempt - 1, 0), _MOST_DOUBLINGS)
         first = seconds("first_delay", self.first_delay)
         ceiling = min(seconds("max_delay", self.max_delay), first * 2.0**doublings)
-        return max(random.uniform(0.0, ceiling), error.retry_after or 0.0)
+        return max(random.uniform(0.0, ceiling), at_least or 0.0)
 
     def for_a_call(self) -> "Patience":
         """Return the patience of a single call: so many tries."""

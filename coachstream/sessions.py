@@ -1,16 +1,20 @@
 """The sessions of an organisation: the way to their stream."""
 
-import inspect
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import get_args
 
 from . import query as queries
+from .arguments import async_function, flag, one_of, seconds
 from .background import Background
-from .clock import Clock, seconds
+from .checkpoints import StoreLike
+from .clock import Clock
 from .errors import InvalidArgumentError
 from .health import Pulse
+from .keeper import Keeper
+from .models import Position
 from .ratelimit import Limit
-from .reader import PageReader
+from .reader import OnExpired, PageReader
 from .retry import RetryPolicy
 from .stream import OnMalformed, SessionStream
 from .telemetry import Observer, ShortPollInterval
@@ -41,6 +45,7 @@ class Sessions:
         self._clock = clock
         self._observer = observer
         self._warned_of_short_polls = False
+        self._kept: list[SessionStream] = []  # those that have something to save at the end
 
     def stream(
         self,
@@ -56,6 +61,9 @@ class Sessions:
         poll_interval: float | timedelta = POLL_INTERVAL,
         keep_raw: bool = False,
         on_malformed: OnMalformed | None = None,
+        on_expired: OnExpired = "resume",
+        name: str | None = None,
+        store: StoreLike | None = None,
     ) -> SessionStream:
         """Follow the sessions that change from ``start_time`` on; for ever without ``end_time``.
 
@@ -79,6 +87,12 @@ class Sessions:
             keep_raw: Keep each session's own JSON in ``session.raw``.
             on_malformed: Called with each session that can't be read, and settles it by returning.
                 Without it, the session is raised as `MalformedSessionError` whenever it is met.
+            on_expired: What to do when the cursor has died: ``"resume"`` a quarter of an hour
+                before what was read last, dropping what is known to be settled, or ``"raise"``.
+            name: What the place in the ``store`` is called; one reader at a time may use it.
+            store: Where the place is kept between runs: a URL (``"sqlite:state.db"``), a store of
+                `coachstream.checkpoints`, or a mapping. With a place kept, ``start_time`` only
+                has to be no earlier than it was, and the filters have to be the same.
 
         Raises:
             InvalidArgumentError: at once, naming the argument that can't be used.
@@ -93,16 +107,20 @@ class Sessions:
             include_external_ids=include_external_ids,
         )
         after = queries.cursor_argument(after)
-        if on_malformed is not None and not inspect.iscoroutinefunction(on_malformed):
-            raise InvalidArgumentError("on_malformed", "needs an async function")
+        one_of("on_expired", on_expired, get_args(OnExpired))
+        if on_malformed is not None:
+            async_function("on_malformed", on_malformed)
         interval = seconds("poll_interval", poll_interval)
         if interval < POLL_INTERVAL and not self._warned_of_short_polls:
             self._warned_of_short_polls = True
             self._observer(ShortPollInterval(poll_interval=interval))
+        keeper = self._keeper(name, store)
+        if keeper is not None and after is not None:
+            raise InvalidArgumentError("after", "the place is kept in the store; give one of both")
+        start = Position(query=query.wire, origin=query.wire, cursor=after)
         pulse = Pulse(timeout=self._transport.timeout, now=self._clock.monotonic())
         reader = PageReader(
-            query=query,
-            after=after,
+            start=start,
             transport=self._transport,
             limit=self._limit,
             patience=self._retry.for_a_stream(),
@@ -110,13 +128,33 @@ class Sessions:
             observer=self._observer,
             pulse=pulse,
             poll_interval=interval,
-            keep_raw=queries.flag("keep_raw", keep_raw),
+            keep_raw=flag("keep_raw", keep_raw),
+            on_expired=on_expired,
         )
-        return SessionStream(
+        stream = SessionStream(
+            query=query,
             reader=reader,
             background=self._background,
             pulse=pulse,
             clock=self._clock,
-            after=after,
+            start=start,
+            keeper=keeper,
             on_malformed=on_malformed,
         )
+        if keeper is not None:
+            self._kept = [*(one for one in self._kept if not one.closed), stream]
+        return stream
+
+    def _keeper(self, name: str | None, store: StoreLike | None) -> Keeper | None:
+        if name is None and store is None:
+            return None
+        if name is None:
+            raise InvalidArgumentError("name", "a store needs a name to keep the place under")
+        if store is None:
+            raise InvalidArgumentError("store", "a name needs a store to keep the place in")
+        return Keeper(store, name=name, clock=self._clock, observer=self._observer)
+
+    async def aclose(self) -> None:
+        """Close the streams that keep their place in a store, which saves it."""
+        for stream in self._kept:
+            await stream.aclose()

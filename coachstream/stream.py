@@ -1,36 +1,49 @@
 """The stream: sessions to loop over, and how far you have come."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from copy import copy
+from functools import partial
+from types import TracebackType
 from typing import Self
 
-from .background import Background
+import anyio
+
+from .background import Background, Ongoing
 from .clock import Clock
 from .cursors import Entry
 from .errors import (
     ClosedError,
+    InvalidArgumentError,
     MalformedSessionError,
     StreamInUseError,
 )
+from .frontier import Frontier, OpenPage, Reading
 from .health import Health, Pulse
+from .keeper import Keeper
 from .models import CoachingSession, Position
-from .reader import PageReader, Reading
+from .query import Query
+from .reader import PageReader
 from .telemetry import SessionMalformed, StreamEnded
 from .wire import Page
 
 OnMalformed = Callable[[MalformedSessionError], Awaitable[None]]
 """Settles a session that can't be read; returning means it need not come again."""
 
+LAST_SAVE = 10.0
+"""Seconds that the last save may take while everything is being cancelled."""
+
 
 class SessionStream:
     """Coaching sessions, one version after another, in the server's order.
 
     Loop over it: ``async for session in stream``. A session is settled when you ask for the next
-    one; if you leave the loop, by ``break`` or by an exception, the last one is not, and
-    `position` says so. A time-out around a step loses nothing and repeats nothing: the page goes
-    on being fetched, and the next step finds it. One task at a time may read a stream.
+    one, or say `ack`; if you leave the loop before, by ``break`` or by an exception, the last one
+    is not, and `position` says so. A time-out around a step loses nothing and repeats nothing: the
+    page goes on being fetched, and the next step finds it. One task at a time may read a stream.
+
+    With a ``name`` and a ``store`` it begins where the last run with that name was saved, and is
+    saved at most every second, when it has caught up, and when it or the client is closed.
 
     It ends when its ``end_time`` is reached, or by `aclose`; otherwise only with an exception,
     after which asking again tries again.
@@ -39,41 +52,40 @@ class SessionStream:
     def __init__(
         self,
         *,
+        query: Query,
         reader: PageReader,
         background: Background,
         pulse: Pulse,
         clock: Clock,
-        after: str | None,
+        start: Position,
+        keeper: Keeper | None,
         on_malformed: OnMalformed | None,
     ) -> None:
+        self._query = query
         self._reader = reader
-        self._background = background
         self._pulse = pulse
         self._clock = clock
+        self._keeper = keeper
         self._on_malformed = on_malformed
-        self._fetch: asyncio.Task[Reading] | None = None
+        self._frontier = Frontier(start)
+        self._begun = keeper is None
+        self._fetch: Ongoing[Reading] = Ongoing(background)
         self._busy = False
         self._closed = False
         # The page in hand: entries before `_next` have been handed out, the last `_held` of those
         # are still with the user.
-        self._page: Reading | None = None
+        self._page: OpenPage | None = None
         self._entries: tuple[Entry, ...] = ()
         self._next = 0
         self._held = 0
-        # What is settled for good.
-        self._cursor = after
-        self._cursor_time: datetime | None = None
-        self._beyond: list[tuple[str, datetime]] = []
-        self._watermark: datetime | None = None
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> CoachingSession:
-        if self._closed:
-            raise StopAsyncIteration
-        self._held = 0
-        while True:
+        if not self._closed:
+            self._held = 0
+        while not self._closed:
             if self._next == len(self._entries):
                 await self._turn_page()
                 continue
@@ -84,6 +96,7 @@ class SessionStream:
                 return entry
             await self._settle_malformed(entry)
             self._next += 1
+        raise StopAsyncIteration
 
     def pages(self) -> "PageStream":
         """Loop over whole pages instead, the empty ones among them.
@@ -106,100 +119,142 @@ class SessionStream:
                 await self._settle_malformed(entry)
         self._next = len(self._entries)
         self._held = len(rest)
+        reading = self._page.reading
         return Page(
             entries=rest,
-            end_cursor=self._page.cursor or "",
-            has_next_page=self._page.has_next_page,
-            size=self._page.size,
+            end_cursor=reading.cursor or "",
+            has_next_page=reading.has_next_page,
+            size=reading.size,
         )
+
+    async def ack(self) -> None:
+        """Settle what is in hand now, and save, if there is a store: when this returns, it is done.
+
+        Raises:
+            StaleCheckpointError: someone else has moved the checkpoint.
+        """
+        self._held = 0
+        if self._keeper is not None:
+            await self._keeper.save(self.position)
 
     @property
     def position(self) -> Position:
         """How far you have come: what is settled, not what was fetched."""
-        settled = self._entries[: self._next - self._held]
-        return Position(
-            query=self._reader.query.wire,
-            cursor=self._cursor,
-            cursor_time=self._cursor_time,
-            settled=(*self._beyond, *_keys(settled)),
-            watermark=_latest(self._watermark, settled),
-        )
+        self._settle_handed_out()
+        return self._frontier.position
 
     @property
     def health(self) -> Health:
         """What the stream is doing right now."""
-        settled = self._entries[: self._next - self._held]
+        self._settle_handed_out()
         return self._pulse.health(
             now=self._clock.monotonic(),
             today=self._clock.now(),
-            cursor_time=self._cursor_time,
-            watermark=_latest(self._watermark, settled),
+            cursor_time=self._frontier.cursor_time,
+            watermark=self._frontier.watermark,
         )
 
     async def aclose(self) -> None:
-        """End the stream, from any task; twice is harmless. The client stays open.
+        """End the stream, from any task, and save; twice is harmless. The client stays open.
 
         The session in hand stays unsettled; a task that waits for the next one sees the loop end.
+
+        Raises:
+            StaleCheckpointError: someone else has moved the checkpoint.
         """
         if not self._closed:
             self._closed = True
             self._reader.announce(StreamEnded())
-        if self._fetch is not None:
-            self._fetch.cancel()
-            await asyncio.wait((self._fetch,))
+        await self._fetch.cancel()
+        if self._keeper is not None:
+            # Also when it is closed because all is being cancelled.
+            with anyio.move_on_after(LAST_SAVE, shield=True):
+                if self._begun:
+                    await self._keeper.save(self.position)
+                await self._keeper.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
 
     def __repr__(self) -> str:
         return f"<SessionStream {self._reader.query.wire!r} {self.health.state}>"
 
     def __del__(self) -> None:
         # Nobody can ask for the page any more, so its retries need not go on.
-        if self._fetch is not None and not self._fetch.get_loop().is_closed():
-            self._fetch.cancel()
+        self._fetch.abandon()
 
     async def _turn_page(self) -> None:
         """Settle the page in hand and take up the next."""
-        self._finish_page()
-        if self._reader.ended:
-            if not self._closed:
-                self._closed = True
-                self._reader.announce(StreamEnded())
-            raise StopAsyncIteration
-        with self._alone():
-            if self._fetch is None:
-                self._fetch = self._background.start(self._reader.read())
-            # Cancelled here, the fetch goes on, and the next call waits for it again.
-            await asyncio.wait((self._fetch,))
-        fetch, self._fetch = self._fetch, None
-        if fetch.cancelled():
-            if self._closed:
-                raise StopAsyncIteration
-            raise ClosedError("the client is closed")
-        if error := fetch.exception():
-            if isinstance(error, Exception):
-                self._reader.announce(StreamEnded(error=error))
-            raise error
-        self._page = fetch.result()
-        self._entries, self._next = self._page.entries, 0
-
-    def _finish_page(self) -> None:
-        if self._page is None:
-            return
-        if self._page.moved:
-            self._cursor, self._cursor_time = self._page.cursor, self._page.cursor_time
-            if self._entries:  # these are new, so what came ahead of the cursor is passed
-                self._beyond.clear()
-        else:
-            self._beyond += _keys(self._entries)
-        self._watermark = _latest(self._watermark, self._entries)
+        self._settle_handed_out()
         self._page, self._entries, self._next = None, (), 0
+        reading = await self._next_reading()
+        self._page = self._frontier.open(reading)
+        self._entries = reading.entries
+
+    def _settle_handed_out(self) -> None:
+        """Tell the frontier what has been settled of the page in hand."""
+        if self._page is not None:
+            self._frontier.settle_first(self._page, self._next - self._held)
+
+    async def _next_reading(self) -> Reading:
+        """Return what is read next; raise StopAsyncIteration when there is no more."""
+        if self._reader.ended and not self._fetch.pending:
+            await self.aclose()
+        if self._closed:
+            raise StopAsyncIteration
+        # Without a store, the work knows the reader alone: see `__del__`.
+        keeper = self._keeper
+        start = partial(self._save_and_read, keeper) if keeper else self._reader.read
+        try:
+            with self._alone():
+                reading = await self._fetch.result(start)
+        except StreamInUseError:
+            raise
+        except ClosedError:
+            if self._closed:
+                raise StopAsyncIteration from None
+            raise
+        except Exception as error:
+            self._reader.announce(StreamEnded(error=error))
+            raise
+        if self._closed:
+            raise StopAsyncIteration
+        return reading
+
+    async def _save_and_read(self, keeper: Keeper) -> Reading:
+        if not self._begun:
+            self._begin_at(await keeper.load(self._query))
+        elif keeper.due or self._reader.wait > 0:
+            await keeper.save(self._frontier.position)
+        return await self._reader.read()
+
+    def _begin_at(self, start: Position) -> None:
+        """Take up a place that a store has kept, before anything is read."""
+        self._begun = True
+        self._frontier = Frontier(start)
+        self._reader.go_on_from(start)
 
     async def _settle_malformed(self, error: MalformedSessionError) -> None:
         """Have someone settle it, or raise it: each time it is met, until someone does."""
         self._reader.announce(SessionMalformed(error=error))
         if self._on_malformed is None:
-            raise error
+            # Whoever asks again and again shall not keep the loop from its other work.
+            await self._clock.sleep(0)
+            raise copy(error)
         with self._alone():
-            await self._on_malformed(error)
+            try:
+                await self._on_malformed(error)
+            except StopAsyncIteration as stop:
+                # It would end the loop over the stream as if there were no more sessions.
+                raise RuntimeError("on_malformed raised StopAsyncIteration") from stop
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -210,6 +265,35 @@ class SessionStream:
             yield
         finally:
             self._busy = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended or was closed."""
+        return self._closed
+
+    # For the consumer, which settles by itself
+
+    async def begin_with(self, keeper: Keeper) -> Frontier:
+        """Begin where ``keeper`` says, and return the frontier, whoever settles from now on."""
+        if self._keeper is not None or self._page is not None or self._begun is False:
+            raise InvalidArgumentError(
+                "stream", "give name and store to consume(), with a stream that is not begun"
+            )
+        self._begin_at(await keeper.load(self._query))
+        return self._frontier
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether it was closed before its end."""
+        return self._closed and not self._reader.ended
+
+    async def readings(self) -> AsyncGenerator[Reading, None]:
+        """Yield what is read, without settling anything."""
+        try:
+            while True:
+                yield await self._next_reading()
+        except StopAsyncIteration:
+            return
 
 
 class PageStream:
@@ -223,21 +307,3 @@ class PageStream:
 
     async def __anext__(self) -> Page:
         return await self._stream._next_page()  # noqa: SLF001  # the other half of one thing
-
-
-def _keys(entries: Sequence[Entry]) -> list[tuple[str, datetime]]:
-    """Name the versions; one that can't be named can't be skipped either, and comes again."""
-    keys = []
-    for entry in entries:
-        if isinstance(entry, CoachingSession):
-            keys.append(entry.key)
-        elif entry.session_id is not None and entry.updated_at_time is not None:
-            keys.append((entry.session_id, entry.updated_at_time))
-    return keys
-
-
-def _latest(watermark: datetime | None, entries: Sequence[Entry]) -> datetime | None:
-    times = [entry.updated_at_time for entry in entries if entry.updated_at_time is not None]
-    if watermark is not None:
-        times.append(watermark)
-    return max(times, default=None)

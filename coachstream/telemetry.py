@@ -1,22 +1,19 @@
-"""What happens inside, as frozen values for one callable; logging is the default listener.
+"""What happens inside, as frozen values for one callable.
 
 An event is announced before the wait it tells of, so that what is stuck is visible while it is
-stuck. Log records go to one logger per concern, all below ``coachstream``: ``requests``, ``retry``,
-``limit``, ``feed``.
+stuck.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
+from datetime import datetime
 
 import msgspec
 
 from .errors import CoachStreamError, MalformedSessionError
 
-_requests = logging.getLogger("coachstream.requests")
-_retry = logging.getLogger("coachstream.retry")
-_limit = logging.getLogger("coachstream.limit")
-_feed = logging.getLogger("coachstream.feed")
-_observer = logging.getLogger("coachstream.observer")
+_log = logging.getLogger("coachstream.observer")
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +103,82 @@ class ShortPollInterval(Event, frozen=True, kw_only=True):
     poll_interval: float
 
 
+class CursorAging(Event, frozen=True, kw_only=True):
+    """The cursor has not moved for so many days that it may soon expire."""
+
+    days: float
+
+
+class CursorDied(Event, frozen=True, kw_only=True):
+    """The cursor is dead, and reading begins again at ``start``, with an overlap.
+
+    What was updated in between comes; what the server no longer tells can't be known.
+    """
+
+    reason: str
+    start: datetime
+    watermark: datetime | None
+    """Up to where all had been read."""
+
+
+class CheckpointSaved(Event, frozen=True, kw_only=True):
+    """A store has taken a checkpoint."""
+
+    name: str
+    revision: int
+    seconds: float
+
+
+class SaveFailed(Event, frozen=True, kw_only=True):
+    """A store failed; the next try comes in ``delay`` seconds."""
+
+    name: str
+    attempt: int
+    delay: float
+    error: Exception
+
+
+class HandlerFailed(Event, frozen=True, kw_only=True):
+    """A handler raised; the next try comes in ``delay`` seconds, or for None there is none."""
+
+    name: str
+    session_id: str | None
+    attempt: int
+    delay: float | None
+    error: Exception
+
+
+class SessionGivenUp(Event, frozen=True, kw_only=True):
+    """A session was settled without having been handled."""
+
+    name: str
+    session_id: str | None
+    outcome: str
+    """``skipped`` or ``parked``."""
+    error: Exception
+
+
+class ReadingPaused(Event, frozen=True, kw_only=True):
+    """Reading waits for handlers to catch up."""
+
+    name: str
+    unsettled: int
+    """Sessions read and not settled."""
+    size: int
+    """Bytes of the pages they came in."""
+
+
+class ConsumerStopped(Event, frozen=True, kw_only=True):
+    """A consumer has stopped, saved and let go."""
+
+    name: str
+    handled: int
+    given_up: int
+    left: int
+    """Sessions read and not settled; they come again."""
+    error: Exception | None
+
+
 class StreamEnded(Event, frozen=True, kw_only=True):
     """A stream came to its end time, was closed, or failed with ``error``."""
 
@@ -116,77 +189,13 @@ Observer = Callable[[Event], None]
 """Called with every event, on the event loop: it must not block."""
 
 
-def log_event(event: Event) -> None:
-    """Write the event to this library's loggers; what happens when no observer is given."""
-    match event:
-        case RequestStarted():
-            _requests.debug("%s: try %d leaves", event.route, event.attempt)
-        case RequestFinished():
-            _requests.debug(
-                "%s: %d in %.3f s, %d bytes (request %s)",
-                event.route,
-                event.status,
-                event.seconds,
-                event.size,
-                event.request_id,
-            )
-        case RetryScheduled():
-            _retry.warning(
-                "%s: try %d failed, next in %.2f s: %s",
-                event.route,
-                event.attempt,
-                event.delay,
-                event.error,
-            )
-        case LimitLowered():
-            _limit.warning(
-                "%s: told to slow down; all hold for %.2f s, then at %.0f %% of the rate",
-                event.route,
-                event.delay,
-                100 * event.pace,
-            )
-        case Throttled():
-            _limit.info("%s: waits %.2f s for the limit", event.route, event.delay)
-        case _:
-            _log_feed_event(event)
-
-
-def _log_feed_event(event: Event) -> None:
-    match event:
-        case TokenRenewed():
-            _requests.info("the token was renewed")
-        case PageRead():
-            _feed.debug(
-                "page of %d sessions (%d repeated, %d malformed), %s",
-                event.sessions,
-                event.repeated,
-                event.malformed,
-                "more to come" if event.has_next_page else "nothing more now",
-            )
-        case CaughtUp():
-            _feed.debug("caught up; next question in %.2f s", event.delay)
-        case SessionMalformed():
-            _feed.error("a session can't be read: %s", event.error)
-        case ShortPollInterval():
-            _feed.warning(
-                "poll_interval is %.2f s; the documented minimum is 5 s", event.poll_interval
-            )
-        case StreamEnded():
-            if event.error is None:
-                _feed.info("stream ended")
-            else:
-                _feed.error("stream failed: %s", event.error)
-        case _:
-            _feed.debug("%r", event)
-
-
 def guarded(observer: Observer) -> Observer:
     """Return an observer that can't break what it observes: its own failures are logged."""
 
     def observe(event: Event) -> None:
         try:
             observer(event)
-        except Exception:  # noqa: BLE001  # whatever it is, it is the observer's, and is logged
-            _observer.exception("the observer failed on %s", type(event).__name__)
+        except (Exception, asyncio.CancelledError):  # noqa: BLE001  # whatever it is, it is the observer's, and is logged
+            _log.exception("the observer failed on %s", type(event).__name__)
 
     return observe

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final, NoReturn, TypeVar
+from typing import Final, NoReturn
 
 import msgspec
 
@@ -21,9 +21,8 @@ from .models import (
     ErrorBody,
     Model,
     Pagination,
+    Time,
 )
-
-T = TypeVar("T")
 
 # What msgspec may raise on bytes: its own errors, text that is not UTF-8, nesting without end.
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -66,9 +65,9 @@ class _LooseAnswer(Model, frozen=True):
     pagination: _LoosePagination
 
 
-class _AssignmentsAnswer(Model, frozen=True):
-    data: tuple[CoachAssignment, ...]
-    pagination: Pagination
+class _AssignmentsAnswer(Model, frozen=True, kw_only=True):
+    data: tuple[CoachAssignment, ...] = ()
+    pagination: _LoosePagination
 
 
 class _ChangeAnswer(Model, frozen=True):
@@ -78,8 +77,6 @@ class _ChangeAnswer(Model, frozen=True):
 _sessions_answer = msgspec.json.Decoder(_SessionsAnswer)
 _loose_answer = msgspec.json.Decoder(_LooseAnswer)
 _session = msgspec.json.Decoder(CoachingSession)
-_assignments_answer = msgspec.json.Decoder(_AssignmentsAnswer)
-_change_answer = msgspec.json.Decoder(_ChangeAnswer)
 _error_body = msgspec.json.Decoder(ErrorBody)
 
 
@@ -105,11 +102,11 @@ def sessions_page(body: bytes, *, keep_raw: bool = False) -> Page:
                 size=len(body),
             )
     try:
-        loose = _loose_answer.decode(body)
+        loose = _loose_answer.decode(_mended_text(body))
     except _UNREADABLE as error:
         _refuse("a page of sessions", error, body)
     return Page(
-        entries=tuple(_entry(bytes(raw), keep_raw=keep_raw) for raw in loose.data or ()),
+        entries=tuple(session(bytes(raw), keep_raw=keep_raw) for raw in loose.data or ()),
         end_cursor=loose.pagination.end_cursor or "",
         has_next_page=loose.pagination.has_next_page,
         size=len(body),
@@ -123,10 +120,13 @@ def assignments_page(body: bytes) -> tuple[tuple[CoachAssignment, ...], Paginati
         UndecodableError: it is not one.
     """
     try:
-        answer = _assignments_answer.decode(body)
+        answer = msgspec.convert(_without_blanks(_json(body)), _AssignmentsAnswer)
     except _UNREADABLE as error:
         _refuse("a page of assignments", error, body)
-    return tuple(_with_real_coach(one) for one in answer.data), answer.pagination
+    pagination = answer.pagination
+    return tuple(_with_real_coach(one) for one in answer.data), Pagination(
+        end_cursor=pagination.end_cursor or "", has_next_page=pagination.has_next_page
+    )
 
 
 def assignment_change(body: bytes) -> CoachAssignment:
@@ -136,7 +136,7 @@ def assignment_change(body: bytes) -> CoachAssignment:
         UndecodableError: it is not one.
     """
     try:
-        change = _change_answer.decode(body).data
+        change = msgspec.convert(_without_blanks(_json(body)), _ChangeAnswer).data
     except _UNREADABLE as error:
         _refuse("a changed assignment", error, body)
     return CoachAssignment(
@@ -154,19 +154,40 @@ def _with_real_coach(assignment: CoachAssignment) -> CoachAssignment:
     return assignment
 
 
+def _json(body: bytes) -> object:
+    return msgspec.json.decode(_mended_text(body))
+
+
+_LONE_SURROGATE = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+"""An escaped backslash, a pair of surrogates, or one alone: only that is wrong."""
+
+
+def _mended_text(body: bytes) -> bytes:
+    """Return JSON without what some writers leave in: a byte order mark, half a character.
+
+    A note cut off in the middle of an emoji must not cost the page.
+    """
+    body = body.removeprefix(b"\xef\xbb\xbf")
+    return _LONE_SURROGATE.sub(lambda found: b"\\ufffd" if found["lone"] else found[0], body)
+
+
 def _refuse(what: str, error: Exception, body: bytes) -> NoReturn:
     raise UndecodableError(f"not {what}: {error}", body=body) from error
 
 
-def _entry(raw: bytes, *, keep_raw: bool) -> CoachingSession | MalformedSessionError:
+def session(raw: bytes, *, keep_raw: bool = False) -> CoachingSession | MalformedSessionError:
+    """Read one session; what can't be read is returned as the error that says why."""
     try:
-        session = _session.decode(raw)
+        read = _session.decode(raw)
     except _UNREADABLE:
         mended = _mended(raw)
         if isinstance(mended, MalformedSessionError):
             return mended
-        session = mended
-    return msgspec.structs.replace(session, raw=raw) if keep_raw else session
+        read = mended
+    return msgspec.structs.replace(read, raw=raw) if keep_raw else read
 
 
 def _mended(raw: bytes) -> CoachingSession | MalformedSessionError:
@@ -180,8 +201,8 @@ def _mended(raw: bytes) -> CoachingSession | MalformedSessionError:
         return MalformedSessionError(
             str(error),
             raw=raw,
-            session_id=_or_none(fields.get("id"), str),
-            updated_at_time=_or_none(fields.get("updatedAtTime"), datetime),
+            session_id=_text(fields.get("id")),
+            updated_at_time=_time(fields.get("updatedAtTime")),
         )
 
 
@@ -197,9 +218,13 @@ def _without_blanks(value: object) -> object:
     return value
 
 
-def _or_none(value: object, kind: type[T]) -> T | None:
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _time(value: object) -> datetime | None:
     try:
-        return msgspec.convert(value, kind)
+        return msgspec.convert(value, Time)
     except _UNREADABLE:
         return None
 
@@ -250,6 +275,10 @@ def _error_class(status: int) -> type[ApiError]:
     return errors.ServerError if status >= 500 else ApiError
 
 
+LONGEST_WAIT = 86_400.0
+"""Seconds a server is believed when it asks for patience: beyond a day it must be a mistake, and
+whoever waited for years would have stalled."""
+
 _SECONDS = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*", re.ASCII)
 
 
@@ -264,13 +293,12 @@ def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
     if value is None:
         return None
     if seconds := _SECONDS.fullmatch(value):
-        delay = float(seconds[1])
-        return delay if delay < float("inf") else None
+        return min(float(seconds[1]), LONGEST_WAIT)
     until = _http_date(value)
     if until is None:
         return None
     since = _http_date(headers.get("Date", "")) or now
-    return max(0.0, (until - since).total_seconds())
+    return min(max(0.0, (until - since).total_seconds()), LONGEST_WAIT)
 
 
 def _http_date(value: str) -> datetime | None:

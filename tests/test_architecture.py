@@ -14,12 +14,17 @@ HOUSE = Path(coachstream.__file__).parent
 
 FLOORS = [
     {"_version", "errors"},
-    {"models", "clock", "telemetry"},
-    {"health", "query", "wire", "retry", "ratelimit", "credentials", "background", "address"},
-    {"cursors", "transport"},
-    {"reader", "assignments"},
+    {"models", "clock", "arguments", "background"},
+    {"telemetry"},
+    {"health", "logs", "query", "wire", "retry", "ratelimit", "credentials"},
+    {"address"},
+    {"lanes", "cursors", "checkpoints", "ledger"},
+    {"frontier", "keeper", "exchange", "failures"},
+    {"transport"},
+    {"source", "reader", "assignments"},
     {"stream"},
-    {"sessions"},
+    {"sessions", "consumer"},
+    {"consume"},
     {"client"},
     {"__init__"},
     {"screen", "outlet"},
@@ -32,13 +37,14 @@ OPEN_TO_ANNEXES = {"demo", "cli"}
 """The only rooms that may import an annex."""
 
 ONE_DOOR = {
-    "aiohttp": {"transport", "client"},
+    "aiohttp": {"exchange", "client"},
     "aiolimiter": {"ratelimit"},
     "click": {"cli"},
     "rich": {"cli", "demo", "screen"},
 }
 """Outside libraries and the rooms that may import them. (`client` only names a type.)"""
-PURE = {"address", "models", "errors", "query", "wire", "retry", "cursors"}
+PURE = {"address", "arguments", "cursors", "errors", "frontier", "lanes", "models"}
+PURE |= {"query", "retry", "wire"}
 BANNED_IN_PURE = {"asyncio", "anyio", "time", "os", "socket", "aiohttp"}
 
 MODULES = sorted(HOUSE.rglob("*.py"))

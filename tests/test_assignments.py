@@ -1,15 +1,18 @@
 """Who coaches whom."""
 
+import asyncio
+
 import pytest
 
 from coachstream import (
     Client,
     CursorLoopError,
+    ForbiddenError,
     InvalidArgumentError,
     NotFoundError,
     UndecodableError,
 )
-from coachstream.emulator import World, cut_short, hang_up, refuse
+from coachstream.emulator import World, cut_short, hang_up, refuse, serve
 from tests.feed import TOKEN, feed, most_in_a_second
 from tests.virtual_time import virtual
 
@@ -126,3 +129,37 @@ async def test_a_bad_filter_is_refused_at_the_call(argument, value):
 async def test_an_empty_organisation_has_an_empty_list():
     async with feed(World(drivers=0, sessions=0, changes_per_hour=0)) as (_, client, _):
         assert [one async for one in client.assignments.list()] == []
+
+
+@virtual
+async def test_a_time_out_or_a_failure_on_the_way_loses_and_repeats_nothing():
+    async with feed(page_size=10, latency=1.0) as (api, client, _):
+        api.faults.extend([serve(), refuse(403), serve(), refuse(403)])
+        listing, listed = client.assignments.list(), []
+        ended = False
+        while not ended:
+            try:
+                listed.append(await asyncio.wait_for(anext(listing), timeout=0.4))
+            except (TimeoutError, ForbiddenError):
+                pass  # asked again, it goes on
+            except StopAsyncIteration:
+                ended = True
+        drivers = [one.driver.driver_id for one in listed]
+        assert len(drivers) == len(set(drivers))
+        assert set(drivers) == set(api.world.assignments)
+
+
+@pytest.mark.parametrize("absent", ["null", '""'])
+def test_times_may_be_absent_as_siblings_have_sent_them(absent):
+    @virtual
+    async def run():
+        item = f'{{"driver":{{"driverId":"1"}},"coachId":"2","createdAtTime":{absent}}}'
+        page = f'{{"data":[{item}],"pagination":{{"endCursor":null,"hasNextPage":false}}}}'
+        put = f'{{"data":{{"driverId":"1","coachId":"2","updatedAtTime":{absent}}}}}'
+        async with feed(faults=[refuse(200, body=page), refuse(200, body=put)]) as (api, client, _):
+            (listed,) = [one async for one in client.assignments.list()]
+            assert (listed.coach_id, listed.created_at_time) == ("2", None)
+            assert (await client.assignments.assign("1", "2")).updated_at_time is None
+            assert len(api.requests) == 2
+
+    run()

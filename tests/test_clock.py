@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from coachstream import InvalidArgumentError, SystemClock
-from coachstream.clock import seconds
+from coachstream.arguments import seconds
 
 
 async def test_the_machines_clock_is_aware_and_moves_on():

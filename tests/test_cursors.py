@@ -173,3 +173,10 @@ def test_whatever_a_caught_up_feed_answers_each_version_comes_once(data):
         assert got == sorted(set(got))
         assert step.pause == 0 or not served or caught_up
     assert got == list(range(len(got)))
+
+
+def test_what_was_settled_before_is_dropped_however_often_it_is_served():
+    way = Walk(cursor=None, bounded=False, poll_interval=POLL, known=[session(1).key])
+    for _ in range(3):
+        assert way.step(page(1, cursor="", more=False)).entries == ()
+    assert numbers(way.step(page(1, 2, cursor="a", more=True))) == [2]

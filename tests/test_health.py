@@ -55,6 +55,7 @@ THROTTLE = RetryScheduled(route="r", attempt=1, delay=4, error=RateLimitError(42
         ([STARTED, THROTTLE], StreamState.THROTTLED, 2),
         ([Throttled(route="r", delay=9)], StreamState.THROTTLED, 1),
         ([read(), StreamEnded()], StreamState.STOPPED, 2),
+        ([read(), StreamEnded(error=ConnectError("x")), STARTED], StreamState.RETRYING, 3),
         ([read(), StreamEnded(error=ConnectError("x")), STARTED, read()], StreamState.FOLLOWING, 4),
     ],
 )
@@ -64,13 +65,16 @@ def test_events_add_up_to_a_state(events, state, since):
     assert seen.state_age == 10 - since
 
 
-@pytest.mark.parametrize(
-    ("event", "lasts"), [(STARTED, 100), (RETRY, 4), (THROTTLE, 4), (CaughtUp(delay=5), 5)]
-)
+@pytest.mark.parametrize(("event", "lasts"), [(STARTED, 100), (RETRY, 4), (CaughtUp(delay=5), 5)])
 def test_what_should_long_have_ended_has_stalled(event, lasts):
     one = pulse(event)
     assert health(one, now=1 + lasts + GRACE).state != StreamState.STALLED
     assert health(one, now=1 + lasts + GRACE + 0.1).state == StreamState.STALLED
+
+
+@pytest.mark.parametrize("event", [THROTTLE, Throttled(route="r", delay=9)])
+def test_waiting_for_a_limit_that_others_use_is_no_stall(event):
+    assert health(pulse(event), now=1e9).state == StreamState.THROTTLED
 
 
 def test_the_users_own_time_is_no_stall():

@@ -1,20 +1,23 @@
 """The names users may rely on."""
 
 import coachstream
-from coachstream import emulator, errors
+from coachstream import checkpoints, emulator, errors
 
 NAMES = [
     name
     for line in """
-    AnswerTimeoutError ApiError BadGatewayError BadRequestError Behavior BehaviorType Client Clock
-    ClosedError CoachAssignment CoachStreamError CoachableEvent CoachingSession CoachingType
-    ConnectError ConnectionLostError ContentTooLargeError CursorLoopError Driver Event EventLinkage
-    EventSourceType ForbiddenError GatewayTimeoutError Health InternalServerError
-    InvalidArgumentError MalformedSessionError MethodNotAllowedError NotFoundError
-    NotImplementedApiError Observer Page PageTooLargeError Position RateLimitError RateLimits
-    RedirectError RequestTimeoutError RetryPolicy ServerError ServiceUnavailableError SessionStatus
-    SessionStream StreamInUseError StreamState SystemClock TokenProvider TokenUnavailableError
-    TransportError UnauthorizedError UndecodableError __version__
+    AnswerTimeoutError ApiError BadGatewayError BadRequestError Behavior BehaviorType
+    CheckpointError Client Clock ClosedError CoachAssignment CoachStreamError CoachableEvent
+    CoachingSession CoachingType ConnectError ConnectionLostError ContentTooLargeError
+    CorruptCheckpointError CursorExpiredError CursorLoopError Driver Event EventLinkage
+    EventSourceType FailedSession FileLedger ForbiddenError GatewayTimeoutError Health
+    InternalServerError InvalidArgumentError Ledger MalformedSessionError MemoryLedger
+    MethodNotAllowedError NewerCheckpointError NotFoundError NotImplementedApiError Observer
+    OnFailure Page PageTooLargeError Position QueryMismatchError RateLimitError RateLimits
+    RedirectError Replay Report RequestTimeoutError Retry RetryPolicy ServerError
+    ServiceUnavailableError SessionStatus SessionStream StaleCheckpointError StreamInUseError
+    StreamState SystemClock TokenProvider TokenUnavailableError TooManyFailuresError
+    TransportError UnauthorizedError UndecodableError __version__ consume replay
     """.splitlines()
     for name in line.split()
 ]
@@ -37,6 +40,21 @@ def test_the_front_door_offers_exactly_these_names():
 def test_the_emulator_offers_exactly_these_names():
     assert sorted(emulator.__all__) == EMULATOR_NAMES
     assert all(hasattr(emulator, name) for name in EMULATOR_NAMES)
+
+
+CHECKPOINT_NAMES = [
+    name
+    for line in """
+    Checkpoint CheckpointStore FileStore MappingStore MemoryStore NatsStore PostgresStore RedisStore
+    SqliteStore Store StoreLike open_store opened
+    """.splitlines()
+    for name in line.split()
+]
+
+
+def test_the_stores_offer_exactly_these_names():
+    assert sorted(checkpoints.__all__) == sorted(CHECKPOINT_NAMES)
+    assert all(hasattr(checkpoints, name) for name in CHECKPOINT_NAMES)
 
 
 def test_every_error_is_offered_and_drawn_in_the_tree():

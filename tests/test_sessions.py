@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 
 from coachstream import (
-    BadRequestError,
     Client,
     ClosedError,
     CoachingSession,
+    CursorExpiredError,
     CursorLoopError,
     ForbiddenError,
     InvalidArgumentError,
@@ -22,6 +22,7 @@ from coachstream import (
     StreamState,
     UnauthorizedError,
 )
+from coachstream.checkpoints import MappingStore
 from coachstream.emulator import (
     Emulator,
     Profile,
@@ -157,8 +158,10 @@ async def test_all_eight_parameters_reach_the_server():
         )
         with pytest.raises(StopAsyncIteration):
             await anext(first)
-        second = client.sessions.stream(start_time=LONG_AGO, after="not a+cursor/=,")
-        with pytest.raises(BadRequestError):
+        second = client.sessions.stream(
+            start_time=LONG_AGO, after="not a+cursor/=,", on_expired="raise"
+        )
+        with pytest.raises(CursorExpiredError):
             await anext(second)
         assert api.requests[0].query == {
             "startTime": "2020-01-01T00:00:00Z",
@@ -372,7 +375,7 @@ async def test_a_stream_gives_up_when_told_to():
         begun = asyncio.get_running_loop().time()
         with pytest.raises(Exception, match="disconnected") as caught:
             await anext(stream)
-        assert 500 < asyncio.get_running_loop().time() - begun <= 600
+        assert 500 < asyncio.get_running_loop().time() - begun <= 605  # a poll, and ten minutes
         assert events[-1] == StreamEnded(error=caught.value)
         assert stream.health.state == StreamState.STOPPED
         api.faults.clear()
@@ -713,3 +716,207 @@ async def test_reading_is_told_page_by_page():
             (3, 0, 0),
             (2, 0, 0),
         ]
+
+
+# Found by trying to break it
+
+
+@pytest.mark.parametrize("step", [0.3, 0.9, 2.5])
+def test_a_time_out_at_the_end_of_a_bounded_stream_loses_nothing(step):
+    @virtual
+    async def run():
+        async with feed(quiet_world(50), page_size=20, latency=2.0) as (api, client, _):
+            end = api.now + timedelta(days=1)
+            stream = client.sessions.stream(start_time=LONG_AGO, end_time=end)
+            got: list[CoachingSession] = []
+            while stream.health.state != StreamState.STOPPED:
+                with suppress(TimeoutError, StopAsyncIteration):
+                    got.append(await asyncio.wait_for(anext(stream), timeout=step))
+            assert keys(got) == sorted(api.world.latest(), key=lambda one: one[1])
+
+    run()
+
+
+@virtual
+async def test_a_session_whose_time_has_no_zone_is_malformed_and_no_more():
+    async def settle(error):
+        assert error.updated_at_time is None
+
+    faults = [malformed_session(updatedAtTime="2026-01-01T00:00:00")]
+    async with feed(quiet_world(3), faults=faults) as (_, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO, on_malformed=settle)
+        assert len(await until_quiet(stream)) == 2
+        assert stream.health.lag is not None
+        assert stream.position.watermark is not None
+
+
+@virtual
+async def test_half_a_character_costs_neither_the_page_nor_the_session():
+    body = (
+        b'\xef\xbb\xbf{"data":[{"id":"a","updatedAtTime":"2026-01-01T00:00:00Z","driver":'
+        b'{"driverId":"1"},"sessionStatus":"upcoming","coachingType":"unknown",'
+        b'"sessionNote":"cut \\ud83d \\\\ud83d \\ud83d\\ude00"}],'
+        b'"pagination":{"endCursor":"c","hasNextPage":false}}'
+    )
+    async with feed(faults=[refuse(200, body=body)]) as (_, client, _):
+        session = await anext(client.sessions.stream(start_time=LONG_AGO))
+        assert session.session_note == "cut \ufffd \\ud83d \U0001f600"
+
+
+@virtual
+async def test_closing_from_within_or_just_after_a_page_ends_the_loop():
+    async def settle(error):
+        await stream.aclose()
+
+    async with feed(quiet_world(3), faults=[malformed_session()]) as (_, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO, on_malformed=settle)
+        assert [one async for one in stream] == []
+
+    async with feed() as (api, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        waiting = asyncio.ensure_future(anext(stream))
+        while not api.requests:
+            await pass_time(0.001)
+        await stream.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await waiting
+        assert len(api.requests) == 1
+
+
+@virtual
+async def test_a_callback_that_raises_stop_async_iteration_does_not_end_the_loop_in_silence():
+    async def settle(error):
+        raise StopAsyncIteration
+
+    async with feed(quiet_world(3), faults=[malformed_session()]) as (_, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO, on_malformed=settle)
+        with pytest.raises(RuntimeError, match="on_malformed raised StopAsyncIteration"):
+            [one async for one in stream]
+
+
+@virtual
+async def test_a_malformed_session_met_again_and_again_starves_nobody():
+    async with feed(quiet_world(1), faults=[malformed_session()]) as (_, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        turns = 0
+
+        async def other():
+            nonlocal turns
+            while True:
+                await pass_time(0)
+                turns += 1
+
+        neighbour = asyncio.ensure_future(other())
+        for _ in range(100):
+            with pytest.raises(MalformedSessionError):
+                await anext(stream)
+        neighbour.cancel()
+        assert turns >= 100
+
+
+@virtual
+async def test_an_observer_that_raises_a_cancellation_loses_no_page(caplog):
+    def observe(event):
+        if isinstance(event, PageRead):
+            raise asyncio.CancelledError
+
+    client_arguments = {"observer": observe}
+    async with feed(quiet_world(30), page_size=10, client=client_arguments) as (_, client, _):
+        got = await until_quiet(client.sessions.stream(start_time=LONG_AGO))
+        assert len(got) == 30
+        assert "the observer failed on PageRead" in caplog.text
+
+
+@virtual
+async def test_giving_up_counts_the_time_of_failing_and_not_the_users():
+    policy = RetryPolicy(give_up_after=60)
+    async with feed(quiet_world(2), page_size=1, client={"retry": policy}) as (api, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        await anext(stream)
+        await pass_time(1000)
+        api.faults.append(refuse(503))
+        assert await anext(stream)
+
+
+@virtual
+async def test_sixty_throttled_streams_are_not_taken_for_stalled():
+    faults = [refuse(429, retry_after=30)]
+    async with feed(quiet_world(1), faults=faults) as (_, client, _):
+        streams = [client.sessions.stream(start_time=LONG_AGO) for _ in range(60)]
+        waiting = [asyncio.ensure_future(anext(stream)) for stream in streams]
+        states = set()
+        while not all(task.done() for task in waiting):
+            await pass_time(1)
+            states |= {stream.health.state for stream in streams}
+        assert StreamState.THROTTLED in states
+        assert StreamState.STALLED not in states
+
+
+# With a store
+
+
+@virtual
+async def test_a_loop_with_a_store_goes_on_where_it_was_left():
+    store: dict[str, bytes] = {}
+    async with feed(quiet_world(50), page_size=20) as (api, client, _):
+        got = []
+        while len(got) < 50:
+            stream = client.sessions.stream(start_time=LONG_AGO, name="loop", store=store)
+            async with stream:
+                async for session in stream:
+                    got.append(session)
+                    if len(got) % 7 == 0 or len(got) == 50:
+                        await stream.ack()
+                        break
+        assert keys(got) == sorted(api.world.latest(), key=lambda one: one[1])[: len(got)]
+
+
+@virtual
+async def test_without_ack_the_session_in_hand_comes_again():
+    store: dict[str, bytes] = {}
+    async with feed(quiet_world(5)) as (_, client, _):
+        async with client.sessions.stream(start_time=LONG_AGO, name="x", store=store) as stream:
+            first, second = await take(stream, 2)
+        async with client.sessions.stream(start_time=LONG_AGO, name="x", store=store) as stream:
+            assert (await anext(stream)).key == second.key
+        assert first.key != second.key
+
+
+@virtual
+async def test_closing_the_client_saves_what_its_streams_have_settled():
+    store: dict[str, bytes] = {}
+    world = quiet_world(10)
+    async with feed(world) as (_, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO, name="x", store=store)
+        taken = await take(stream, 4)
+    async with feed(world) as (_, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO, name="x", store=store)
+        assert (await anext(stream)).key == taken[3].key
+
+
+@virtual
+async def test_an_idle_stream_has_saved_what_it_settled():
+    store: dict[str, bytes] = {}
+    async with feed(quiet_world(5)) as (_, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO, name="x", store=store)
+        got = await until_quiet(stream, within=11)
+        kept = await MappingStore(store).load("x")
+        assert kept is not None
+        assert kept.position.cursor == stream.position.cursor is not None
+        assert kept.position.watermark == got[-1].updated_at_time
+
+
+@pytest.mark.parametrize(
+    ("argument", "more"),
+    [
+        ("name", {"store": {}}),
+        ("store", {"name": "x"}),
+        ("store", {"name": "x", "store": 7}),
+        ("after", {"name": "x", "store": {}, "after": "c"}),
+        ("on_expired", {"on_expired": "panic"}),
+    ],
+)
+async def test_a_store_and_a_name_go_together(argument, more):
+    async with Client(TOKEN) as client:
+        with pytest.raises(InvalidArgumentError, match=f"^{argument}: "):
+            client.sessions.stream(start_time=LONG_AGO, **more)

@@ -1,13 +1,16 @@
 """Events out; logging is the default listener, and no listener can break what it listens to."""
 
 import logging
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
 from coachstream import ConnectError, Event, MalformedSessionError, telemetry
-from coachstream.telemetry import guarded, log_event
+from coachstream.logs import log_event
+from coachstream.telemetry import guarded
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EVENTS = [
     (telemetry.RequestStarted(route="GET /x", attempt=1), "requests", logging.DEBUG),
     (
@@ -36,6 +39,40 @@ EVENTS = [
         telemetry.SessionMalformed(error=MalformedSessionError("odd", raw=b"{}")),
         "feed",
         logging.ERROR,
+    ),
+    (telemetry.CursorAging(days=26), "feed", logging.WARNING),
+    (
+        telemetry.CursorDied(reason="refused", start=NOW, watermark=None),
+        "feed",
+        logging.WARNING,
+    ),
+    (
+        telemetry.CheckpointSaved(name="n", revision=1, seconds=0.1),
+        "checkpoint",
+        logging.DEBUG,
+    ),
+    (
+        telemetry.SaveFailed(name="n", attempt=1, delay=1, error=OSError("x")),
+        "checkpoint",
+        logging.WARNING,
+    ),
+    (
+        telemetry.HandlerFailed(
+            name="n", session_id="s", attempt=1, delay=None, error=KeyError("x")
+        ),
+        "consumer",
+        logging.WARNING,
+    ),
+    (
+        telemetry.SessionGivenUp(name="n", session_id="s", outcome="parked", error=KeyError("x")),
+        "consumer",
+        logging.ERROR,
+    ),
+    (telemetry.ReadingPaused(name="n", unsettled=1, size=2), "consumer", logging.DEBUG),
+    (
+        telemetry.ConsumerStopped(name="n", handled=1, given_up=0, left=0, error=None),
+        "consumer",
+        logging.INFO,
     ),
     (telemetry.StreamEnded(), "feed", logging.INFO),
     (telemetry.StreamEnded(error=ConnectError("gone")), "feed", logging.ERROR),

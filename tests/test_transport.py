@@ -6,11 +6,14 @@ import logging
 import ssl
 import traceback
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 from unittest.mock import Mock
 
 import aiohttp
+import anyio
 import pytest
+import trustme
 from aioresponses import CallbackResult, aioresponses
 from yarl import URL
 
@@ -32,6 +35,7 @@ from coachstream import (
     UnauthorizedError,
     UndecodableError,
 )
+from coachstream.background import Background
 from coachstream.credentials import Credentials, Secret
 from coachstream.emulator import (
     Emulator,
@@ -44,9 +48,9 @@ from coachstream.emulator import (
     serve,
     stall,
 )
-from coachstream.telemetry import RequestStarted, RetryScheduled, TokenRenewed
+from coachstream.telemetry import LimitLowered, RequestStarted, RetryScheduled, TokenRenewed
 from tests import payloads
-from tests.feed import LONG_AGO, TOKEN, feed
+from tests.feed import LONG_AGO, TOKEN, feed, most_in_a_second
 from tests.virtual_time import LoopClock, pass_time, virtual
 
 ONCE: dict[str, Any] = {"retry": RetryPolicy(attempts=1)}
@@ -307,7 +311,7 @@ async def test_a_session_of_yours_is_used_and_left_open():
 async def test_a_session_of_ours_is_closed():
     async with feed() as (_, client, _):
         await first(client.assignments.list())
-        http = client._transport._http
+        http = client._transport._exchange._http
         assert http is not None
     assert http.closed
     with pytest.raises(coachstream.ClosedError):
@@ -410,7 +414,7 @@ async def test_a_providers_network_failure_is_transient():
         assert await one_page(api, client)
         assert (provider.asked, len(api.requests)) == (3, 1)
     async with Client(Provider(OSError("no route")), base_url=api.url, **ONCE) as client:
-        with pytest.raises(TokenUnavailableError, match="no route"):
+        with pytest.raises(TokenUnavailableError, match="failed: OSError$"):
             await first(client.assignments.list())
 
 
@@ -463,8 +467,9 @@ def test_a_secret_masks_its_repr_and_nothing_else():
     secret = Secret("abc")
     assert repr(secret) == repr([secret])[1:-1] == "'***'"
     assert str(secret) == "abc"
-    assert "abc" not in repr(vars(Credentials("abc")))
-    assert "abc" not in repr(Credentials("abc"))
+    assert repr(secret[:2]) == "'***'"
+    credentials = Credentials("abc", background=Background())
+    assert "abc" not in repr(vars(credentials)) + repr(credentials)
 
 
 # Bad input, refused when the client is made
@@ -534,3 +539,123 @@ def test_an_unclosed_client_can_be_made_outside_a_loop():
         client.sessions.stream(start_time=datetime(2026, 1, 1, tzinfo=UTC)).position.cursor is None
     )
     assert issubclass(coachstream.ClosedError, CoachStreamError)
+
+
+# Found by trying to break it
+
+
+async def test_a_certificate_of_an_unknown_authority_is_refused():
+    async def never(reader, writer):
+        writer.close()
+
+    authority = trustme.CA()  # which nobody knows
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    async with await asyncio.start_server(never, "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with Client(TOKEN, base_url=f"https://localhost:{port}", **ONCE) as client:
+            with pytest.raises(ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+                await first(client.assignments.list())
+
+
+@virtual
+async def test_after_a_429_the_pace_is_halved():
+    async with feed(faults=[refuse(429, retry_after=1)]) as (api, client, events):
+        await one_page(api, client)
+        (lowered,) = [event for event in events if isinstance(event, LimitLowered)]
+        assert lowered.pace == 0.5
+        before = len(api.requests)
+        for _ in range(3):
+            await one_page(api, client)
+        gaps = [b.at - a.at for a, b in pairwise(list(api.requests)[before:])]
+        assert min(gaps) > 0.15  # the full pace would be 0.1
+
+
+@virtual
+async def test_a_429_makes_others_wait_also_when_its_own_call_gives_up():
+    async with feed(faults=[refuse(429, retry_after=30)], client=ONCE) as (api, client, _):
+        with pytest.raises(coachstream.RateLimitError):
+            await one_page(api, client)
+        await one_page(api, client)
+        assert api.requests[1].at - api.requests[0].at >= 30
+
+
+@virtual
+async def test_connections_that_take_their_time_do_not_bunch_requests():
+    """A turn at the limit is taken before there is a connection; what counts is when it leaves."""
+    waits = iter([3.0, 0.0, 2.0, 0.0, 0.0, 1.0] * 20)
+
+    async def slow_to_connect(request, handler):
+        await pass_time(next(waits))
+        return await handler(request)
+
+    async with (
+        aiohttp.ClientSession(middlewares=[slow_to_connect]) as http,
+        feed(client={"http": http}) as (api, client, _),
+    ):
+        await asyncio.gather(*(one_page(api, client) for _ in range(60)))
+        assert most_in_a_second([request.at for request in api.requests]) <= 10
+        assert {request.status for request in api.requests} == {200}
+
+
+@virtual
+async def test_closing_under_cancellation_closes_all_the_same():
+    with anyio.move_on_after(1):
+        async with feed() as (_, client, _):
+            await first(client.assignments.list())
+            http = client._transport._exchange._http
+            await anyio.sleep_forever()
+    assert http is not None
+    assert http.closed
+
+
+@virtual
+async def test_a_provider_that_hangs_is_a_time_out():
+    async def hang():
+        await asyncio.Event().wait()
+
+    async with Client(hang, clock=LoopClock(), timeout=10, **ONCE) as client:
+        with pytest.raises(TokenUnavailableError, match="TimeoutError"):
+            await first(client.assignments.list())
+
+
+@virtual
+async def test_a_provider_that_has_run_out_does_not_end_the_loop_in_silence():
+    async def provide():
+        raise StopAsyncIteration
+
+    async with Client(provide, clock=LoopClock()) as client:
+        with pytest.raises(RuntimeError, match="no more tokens"):
+            [one async for one in client.sessions.stream(start_time=LONG_AGO)]
+
+
+@virtual
+async def test_a_refresh_is_not_cut_off_by_whoever_waits_for_it():
+    provider = Provider(TOKEN)
+    async with (
+        Emulator(token=TOKEN) as api,
+        Client(provider, base_url=api.url, clock=LoopClock()) as client,
+    ):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await client.assignments.unassign(api.world.drivers[0])
+        assert await one_page(api, client)
+        assert provider.asked == 1
+
+
+def test_a_refused_token_is_not_shown_by_the_traceback_either():
+    with pytest.raises(InvalidArgumentError) as caught:
+        Client("secret-token\n")
+    assert "secret-token" not in everything_shown(caught.value)
+    with pytest.raises(InvalidArgumentError) as caught:
+        Client("secret-token", region="mars")
+    assert "secret-token" not in everything_shown(caught.value)
+
+
+@virtual
+async def test_the_token_is_masked_before_the_body_is_cut():
+    body = b"<" * (4096 - 7) + TOKEN.encode()
+    async with feed(faults=[refuse(200, body=body)], client=ONCE) as (api, client, _):
+        with pytest.raises(UndecodableError) as caught:
+            await one_page(api, client)
+        assert caught.value.body == (b"<" * (4096 - 7) + b"***")

@@ -1,0 +1,101 @@
+"""What storage holds for a name, and what may take its place. Pure."""
+
+from hashlib import sha256
+
+import msgspec
+
+from ..errors import CorruptCheckpointError, StaleCheckpointError
+from .record import Checkpoint, decode
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What is stored for one name."""
+
+    revision: int
+    value: bytes
+    """A position, as `record.encode` spells it."""
+
+
+class _Label(msgspec.Struct, frozen=True):
+    revision: int
+    sha256: str
+
+
+_label = msgspec.json.Decoder(_Label)
+
+
+def restore(name: str, kept: Kept | None) -> Checkpoint | None:
+    """Return the checkpoint that is kept.
+
+    Raises:
+        CorruptCheckpointError: it is damaged.
+        NewerCheckpointError: a later version of this library wrote it.
+    """
+    if kept is None:
+        return None
+    position = decode(name, kept.value)
+    if kept.revision < 1:
+        raise damaged(name, f"its revision is {kept.revision}")
+    return Checkpoint(position=position, revision=kept.revision)
+
+
+def refuse_unless_after(name: str, kept: Kept | None, after: int) -> None:
+    """Let only the successor of revision ``after`` pass.
+
+    What can't be read is not replaced either: whoever finds the damage must still find it there.
+
+    Raises:
+        StaleCheckpointError: another revision is kept.
+        CorruptCheckpointError: what is kept is damaged.
+        NewerCheckpointError: a later version of this library wrote it.
+    """
+    current = restore(name, kept)
+    revision = 0 if current is None else current.revision
+    if revision != after:
+        raise StaleCheckpointError(
+            f"checkpoint {name!r} is at revision {revision}, not {after}: another consumer uses "
+            "this name, or the storage went back to an earlier state"
+        )
+
+
+def overtaken(name: str, after: int) -> StaleCheckpointError:
+    """Return the error for a save that someone else's came before, at the last moment."""
+    return StaleCheckpointError(
+        f"checkpoint {name!r} has moved on from revision {after} meanwhile: another consumer uses "
+        "this name"
+    )
+
+
+def seal(kept: Kept) -> bytes:
+    """Return all of it as one value with a checksum: two lines, for storage without columns."""
+    label = _Label(kept.revision, _checksum(kept))
+    return b"%s\n%s" % (msgspec.json.encode(label), kept.value)
+
+
+def unseal(name: str, sealed: bytes) -> Kept:
+    """Return what was sealed.
+
+    Raises:
+        CorruptCheckpointError: it is not whole.
+    """
+    try:
+        first, _, value = sealed.partition(b"\n")
+        label = _label.decode(first)
+    except (ValueError, TypeError) as error:
+        raise damaged(name, error) from error
+    kept = Kept(label.revision, value)
+    if label.sha256 != _checksum(kept):
+        raise damaged(name, "its checksum does not match")
+    return kept
+
+
+def damaged(name: str, problem: object) -> CorruptCheckpointError:
+    """Return the error for what can't be read."""
+    return CorruptCheckpointError(
+        f"checkpoint {name!r} is damaged ({problem}): restore it from a backup, or remove it to "
+        "begin again from the start time"
+    )
+
+
+def _checksum(kept: Kept) -> str:
+    return sha256(b"%d\n%s" % (kept.revision, kept.value)).hexdigest()

@@ -1,0 +1,46 @@
+"""Checkpoints in a mapping: a dict for tests, or whatever of yours behaves like one."""
+
+import threading
+from collections.abc import MutableMapping
+
+from .kept import Kept, refuse_unless_after, seal, unseal
+from .store import Store
+
+_turn = threading.Lock()  # two stores, on two threads' loops, may share a mapping
+
+
+class MappingStore(Store):
+    """Checkpoints as values of a mapping that you own, under their names.
+
+    As durable as the mapping is. It is used on the event loop, so it should answer quickly. Two
+    writers are told apart within this process only.
+    """
+
+    def __init__(self, mapping: MutableMapping[str, bytes]) -> None:
+        super().__init__()
+        self._mapping = mapping
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({type(self._mapping).__name__})"
+
+    async def _load(self, name: str) -> Kept | None:
+        return self._kept(name)
+
+    async def _save(self, name: str, value: bytes, after: int) -> None:
+        with _turn:
+            refuse_unless_after(name, self._kept(name), after)
+            self._mapping[name] = seal(Kept(after + 1, value))
+
+    def _kept(self, name: str) -> Kept | None:
+        sealed = self._mapping.get(name)
+        return None if sealed is None else unseal(name, sealed)
+
+
+class MemoryStore(MappingStore):
+    """Checkpoints that live as long as this object: for tests, and work that may begin again."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+
+    def __repr__(self) -> str:
+        return "MemoryStore()"

@@ -1,0 +1,137 @@
+"""Checkpoints in a NATS JetStream key-value bucket."""
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ..errors import InvalidArgumentError
+from .extras import require
+from .kept import Kept, overtaken, refuse_unless_after, seal, unseal
+from .once import Once
+from .store import Store
+from .urls import without_secrets
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.js.kv import KeyValue
+
+PATIENCE = 10.0
+"""Seconds that the store waits for the server before it raises."""
+
+_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
+
+
+class NatsStore(Store):
+    """Checkpoints as values of a bucket, ``coachstream_checkpoints`` unless told otherwise.
+
+    Takes the URL of a server with JetStream, or a connected nats-py client. A missing bucket is
+    made, in files, with one replica unless told otherwise.
+
+    A save survives the server's crash; a power cut may take the last minutes back (the server's
+    ``sync_interval``, ``always`` to have none), unless there are three replicas. A checkpoint has
+    to fit the server's ``max_payload``, 1 MiB if nobody changed it.
+    """
+
+    def __init__(
+        self,
+        server: "str | Client",
+        *,
+        bucket: str = "coachstream_checkpoints",
+        replicas: int = 1,
+    ) -> None:
+        super().__init__()
+        if isinstance(server, str):
+            require("nats", extra="nats")
+        elif not hasattr(server, "jetstream"):
+            raise InvalidArgumentError(
+                "server", f"a {type(server).__name__} is no URL and no nats-py client"
+            )
+        self._server = server
+        self._replicas = replicas
+        self._bucket_name = bucket
+        self._bucket: Once[tuple[Client, KeyValue]] = Once(
+            self._open,
+            usable=lambda opened: not isinstance(self._server, str) or not opened[0].is_closed,
+        )
+
+    def __repr__(self) -> str:
+        server = self._server
+        shown = without_secrets(server) if isinstance(server, str) else type(server).__name__
+        return f"NatsStore({shown!r})"
+
+    async def _load(self, name: str) -> Kept | None:
+        kept, _ = await self._read(name)
+        return kept
+
+    async def _save(self, name: str, value: bytes, after: int) -> None:
+        from nats.js.errors import KeyWrongLastSequenceError  # noqa: PLC0415  # an extra
+
+        kept, sequence = await self._read(name)
+        refuse_unless_after(name, kept, after)
+        _, bucket = await self._bucket.get()
+        sealed = seal(Kept(after + 1, value))
+        try:
+            if kept is None:
+                await bucket.create(_key(name), sealed)
+            else:
+                # The bucket numbers all its keys together; this is where our revision was kept.
+                await bucket.update(_key(name), sealed, last=sequence)
+        except KeyWrongLastSequenceError:
+            raise overtaken(name, after) from None
+
+    async def _read(self, name: str) -> tuple[Kept | None, int]:
+        """Return what is kept and where the bucket keeps it."""
+        from nats.js.errors import KeyNotFoundError  # noqa: PLC0415  # an extra
+
+        _, bucket = await self._bucket.get()
+        try:
+            entry = await bucket.get(_key(name))
+        except KeyNotFoundError:
+            return None, 0
+        return unseal(name, entry.value or b""), entry.revision or 0
+
+    async def _open(self) -> "tuple[Client, KeyValue]":
+        if not isinstance(self._server, str):
+            return self._server, await self._find_bucket(self._server)
+        client = (await anyio.to_thread.run_sync(_driver))()
+        try:
+            with anyio.fail_after(PATIENCE):
+                # For ever, once connected: a consumer lives for months. Until then not longer
+                # than our patience.
+                await client.connect(self._server, max_reconnect_attempts=-1)
+            return client, await self._find_bucket(client)
+        except BaseException:
+            await client.close()
+            raise
+
+    async def _find_bucket(self, client: "Client") -> "KeyValue":
+        from nats.js.api import StorageType  # noqa: PLC0415  # an extra
+        from nats.js.errors import BadRequestError, BucketNotFoundError  # noqa: PLC0415  # likewise
+
+        jetstream = client.jetstream(timeout=PATIENCE)
+        try:
+            return await jetstream.key_value(self._bucket_name)
+        except BucketNotFoundError:
+            pass
+        try:
+            return await jetstream.create_key_value(
+                bucket=self._bucket_name, storage=StorageType.FILE, replicas=self._replicas
+            )
+        except BadRequestError:  # someone else has made it meanwhile, with other settings
+            return await jetstream.key_value(self._bucket_name)
+
+    async def _close(self) -> None:
+        opened = await self._bucket.take()
+        if opened is not None and isinstance(self._server, str):
+            await opened[0].close()
+
+
+def _key(name: str) -> str:
+    """Return a key that NATS takes, another for each name."""
+    return "".join(chr(byte) if byte in _PLAIN else f"={byte:02X}" for byte in name.encode())
+
+
+def _driver() -> "type[Client]":
+    from nats.aio.client import Client  # noqa: PLC0415  # an extra, loaded when used
+
+    return Client

@@ -1,0 +1,190 @@
+"""Checkpoints in PostgreSQL, also in the handler's own transaction."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+import anyio
+
+from ..errors import InvalidArgumentError
+from ..models import Position
+from .extras import require
+from .kept import Kept, overtaken, refuse_unless_after
+from .names import checked_name
+from .once import Once
+from .record import Checkpoint, encode
+from .store import Store
+from .urls import without_secrets
+
+PATIENCE = 30.0
+"""Seconds that the store's own connections wait for the server before they raise."""
+
+_TURN = int.from_bytes(b"coachstr", "big")
+"""Names the advisory lock under which the table is made."""
+
+
+class Connection(Protocol):
+    """What is used of an asyncpg connection."""
+
+    async def execute(self, query: str, *args: object) -> str: ...
+    async def fetchrow(self, query: str, *args: object) -> Mapping[str, Any] | None: ...
+    async def fetchval(self, query: str, *args: object) -> Any: ...  # noqa: ANN401  # any column
+    def transaction(self) -> AbstractAsyncContextManager[Any]: ...
+    def is_in_transaction(self) -> bool: ...
+
+
+class Pool(Protocol):
+    """What is used of an asyncpg pool."""
+
+    def acquire(self) -> AbstractAsyncContextManager[Any]: ...
+
+
+class _OwnPool(Pool, Protocol):
+    async def close(self) -> None: ...
+    def terminate(self) -> None: ...
+
+
+class PostgresStore(Store):
+    """Checkpoints as rows of a table, ``coachstream_checkpoints`` unless told otherwise.
+
+    Takes the URL of a server or an asyncpg pool. The table is made if it is missing, where
+    ``schema`` says, or else where the connection's search path does.
+
+    A handler that writes to the same database can have its effect and the checkpoint committed
+    together, or neither::
+
+        async with connection.transaction():
+            await connection.execute(...)
+            await store.save(name, position, after=revision, on=connection)
+    """
+
+    def __init__(
+        self,
+        database: str | Pool,
+        *,
+        schema: str | None = None,
+        table: str = "coachstream_checkpoints",
+    ) -> None:
+        super().__init__()
+        if isinstance(database, str):
+            require("asyncpg", extra="postgres")
+        elif not hasattr(database, "acquire"):
+            raise InvalidArgumentError(
+                "database", f"a {type(database).__name__} is no URL and no asyncpg pool"
+            )
+        self._database = database
+        self._own: Once[_OwnPool] = Once(self._make_pool)
+        self._table = ".".join(_quoted(part) for part in (schema, table) if part is not None)
+        self._has_table = False
+
+    def __repr__(self) -> str:
+        database = self._database
+        shown = without_secrets(database) if isinstance(database, str) else type(database).__name__
+        return f"PostgresStore({shown!r})"
+
+    async def save(
+        self, name: str, position: Position, *, after: int, on: Connection | None = None
+    ) -> Checkpoint:
+        """Save as part of the transaction that is open on the connection ``on``, if one is given.
+
+        Then nothing is kept until that transaction commits, and nothing if it does not; until then
+        another save of the name waits. Where transactions are stricter than read committed, the
+        database itself may refuse, with its serialization error.
+
+        Raises:
+            StaleCheckpointError: the revision kept is another; let it end your transaction, too.
+            InvalidArgumentError: no transaction is open on ``on``.
+        """
+        if on is None:
+            return await super().save(name, position, after=after)
+        self._check_open()
+        if not on.is_in_transaction():
+            raise InvalidArgumentError("on", "no transaction is open on this connection")
+        if not self._has_table:
+            # Not through the pool, whose last connection may be this one. And not noted down: the
+            # transaction may yet take the table back.
+            await self._make_table(on)
+        await self._replace(on, checked_name(name), encode(position), after)
+        return Checkpoint(position=position, revision=after + 1)
+
+    async def _load(self, name: str) -> Kept | None:
+        async with (await self._pool()).acquire() as connection:
+            await self._prepare(connection)
+            return await self._read(connection, name)
+
+    async def _save(self, name: str, value: bytes, after: int) -> None:
+        async with (await self._pool()).acquire() as connection:
+            await self._prepare(connection)
+            await self._replace(connection, name, value, after)
+
+    async def _close(self) -> None:
+        pool = await self._own.take()
+        if pool is not None:
+            with anyio.move_on_after(PATIENCE):
+                await pool.close()
+            pool.terminate()  # does nothing to what is closed
+
+    async def _read(self, connection: Connection, name: str) -> Kept | None:
+        row = await connection.fetchrow(
+            f"SELECT revision, value FROM {self._table} WHERE name = $1",  # noqa: S608  # quoted
+            name,
+        )
+        return None if row is None else Kept(row["revision"], row["value"].encode())
+
+    async def _replace(self, connection: Connection, name: str, value: bytes, after: int) -> None:
+        kept = await self._read(connection, name)
+        refuse_unless_after(name, kept, after)
+        # Whoever comes second waits here for the first to commit, and then finds no such row.
+        if kept is None:
+            query = (
+                f"INSERT INTO {self._table} (name, revision, value) "  # noqa: S608  # quoted
+                "VALUES ($1, $2 + 1, $3) "
+                "ON CONFLICT (name) DO NOTHING RETURNING revision"
+            )
+        else:
+            query = (
+                f"UPDATE {self._table} SET revision = $2 + 1, value = $3 "  # noqa: S608  # quoted
+                "WHERE name = $1 AND revision = $2 RETURNING revision"
+            )
+        if await connection.fetchval(query, name, after, value.decode()) is None:
+            raise overtaken(name, after)
+
+    async def _prepare(self, connection: Connection) -> None:
+        if not self._has_table:
+            await self._make_table(connection)
+            self._has_table = True
+
+    async def _make_table(self, connection: Connection) -> None:
+        # Looked for first, because "if not exists" asks for the right to make it all the same.
+        if await connection.fetchval("SELECT to_regclass($1)", self._table) is not None:
+            return
+        async with connection.transaction():
+            # "If not exists" fails when two do it at once.
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _TURN)
+            await connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {self._table} "
+                "(name text PRIMARY KEY, revision bigint NOT NULL, value text NOT NULL)"
+            )
+
+    async def _pool(self) -> Pool:
+        return self._database if not isinstance(self._database, str) else await self._own.get()
+
+    async def _make_pool(self) -> _OwnPool:
+        asyncpg = await anyio.to_thread.run_sync(_driver)
+        pool = asyncpg.create_pool(
+            self._database, min_size=0, max_size=2, timeout=PATIENCE, command_timeout=PATIENCE
+        )
+        return cast("_OwnPool", await pool)
+
+
+def _quoted(identifier: str) -> str:
+    if not identifier or "\0" in identifier:
+        raise InvalidArgumentError("table", f"{identifier!r} is no name for a table")
+    return '"{}"'.format(identifier.replace('"', '""'))
+
+
+def _driver() -> ModuleType:
+    import asyncpg  # type: ignore[import-untyped]  # noqa: PLC0415  # an extra, loaded when used
+
+    return cast("ModuleType", asyncpg)

@@ -1,0 +1,109 @@
+"""Checkpoints in Redis."""
+
+import inspect
+import uuid
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+
+from ..errors import InvalidArgumentError
+from .extras import require
+from .kept import Kept, damaged, overtaken, refuse_unless_after
+from .once import Once
+from .store import Store
+from .urls import without_secrets
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+PATIENCE = 10.0
+"""Seconds that the store's own connections wait for the server before they raise."""
+
+_REPLACE = """
+local kept = redis.call('HGET', KEYS[1], 'revision')
+if (kept or '0') == ARGV[1] then
+  redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'value', ARGV[3], 'save', ARGV[4])
+  return 1
+end
+if kept == ARGV[2] and redis.call('HGET', KEYS[1], 'save') == ARGV[4] then
+  return 1
+end
+return 0
+"""
+"""Compare and set. Clients repeat a command whose answer was lost; a save that finds itself done
+is done, and no stale one, so each save bears a mark."""
+
+
+class RedisStore(Store):
+    """Checkpoints as hashes, under ``coachstream:checkpoint:<name>`` unless told otherwise.
+
+    Takes the URL of a server or a ``redis.asyncio`` client.
+
+    A save is as durable as the server makes it. Redis keeps nothing unless it has ``appendonly
+    yes``; with ``appendfsync always`` a save is on the disk when it returns, with the usual
+    ``everysec`` a power cut may take the last second back. A failover may take back what the
+    replica had not seen. A consumer that was running then finds an older revision and stops with
+    `StaleCheckpointError`; started again, it repeats a little and loses nothing. But
+    ``maxmemory-policy`` must not let the keys be evicted: without its checkpoint a consumer begins
+    again from its start time.
+    """
+
+    def __init__(self, server: "str | Redis", *, prefix: str = "coachstream:checkpoint:") -> None:
+        super().__init__()
+        if isinstance(server, str):
+            require("redis", extra="redis")
+        elif not inspect.iscoroutinefunction(getattr(server, "execute_command", None)):
+            raise InvalidArgumentError(
+                "server", f"a {type(server).__name__} is no URL and no client of redis.asyncio"
+            )
+        self._server = server
+        self._own: Once[Redis] = Once(self._connect)
+        self._prefix = prefix
+
+    def __repr__(self) -> str:
+        server = self._server
+        shown = without_secrets(server) if isinstance(server, str) else type(server).__name__
+        return f"RedisStore({shown!r})"
+
+    async def _load(self, name: str) -> Kept | None:
+        client = await self._client()
+        found = await cast(
+            "Awaitable[list[Any]]", client.hmget(self._prefix + name, ["revision", "value"])
+        )
+        # A client of yours may have been told to decode what it gets.
+        revision, value = (part.encode() if isinstance(part, str) else part for part in found)
+        if revision is None and value is None:
+            return None
+        try:
+            return Kept(int(revision), bytes(value))
+        except (TypeError, ValueError) as error:
+            raise damaged(name, error) from error
+
+    async def _save(self, name: str, value: bytes, after: int) -> None:
+        refuse_unless_after(name, await self._load(name), after)
+        client = await self._client()
+        mark = uuid.uuid4().hex
+        key = self._prefix + name
+        done = client.eval(_REPLACE, 1, key, str(after), str(after + 1), value, mark)
+        if not await cast("Awaitable[int]", done):
+            raise overtaken(name, after)
+
+    async def _close(self) -> None:
+        client = await self._own.take()
+        if client is not None:
+            await client.aclose()
+
+    async def _client(self) -> "Redis":
+        return self._server if not isinstance(self._server, str) else await self._own.get()
+
+    async def _connect(self) -> "Redis":
+        assert isinstance(self._server, str)
+        kind = await anyio.to_thread.run_sync(_driver)
+        return kind.from_url(self._server, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+
+
+def _driver() -> "type[Redis]":
+    from redis.asyncio import Redis  # noqa: PLC0415  # an extra, loaded when used
+
+    return Redis

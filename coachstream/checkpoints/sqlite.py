@@ -1,0 +1,171 @@
+"""Checkpoints in a SQLite file: the store to take when there is no reason for another."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from ..errors import CorruptCheckpointError, InvalidArgumentError
+from .kept import Kept, refuse_unless_after
+from .store import Store
+from .thread import in_thread
+
+BUSY_SECONDS = 10.0
+"""How long to wait for another process that is writing."""
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS coachstream_checkpoints (
+    name TEXT PRIMARY KEY NOT NULL,
+    revision INTEGER NOT NULL,
+    value TEXT NOT NULL
+)
+"""
+_READ = "SELECT revision, CAST(value AS BLOB) FROM coachstream_checkpoints WHERE name = ?"
+_FIRST = "INSERT INTO coachstream_checkpoints (revision, value, name) VALUES (?, ?, ?)"
+_NEXT = "UPDATE coachstream_checkpoints SET revision = ?, value = ? WHERE name = ? AND revision = ?"
+
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+# While a file is made and closed again, nothing else here may open it: closing any descriptor of
+# a file drops the locks that SQLite holds on it for the whole process.
+_opening = threading.Lock()
+
+T = TypeVar("T")
+
+
+class SqliteStore(Store):
+    """Checkpoints as rows of the table ``coachstream_checkpoints`` in a SQLite file.
+
+    The file is made if it is missing, readable by its owner only; it may hold tables of yours. A
+    save returns when it is on the disk. Any number of processes may share the file, but not over
+    a network file system. One connection, used by one worker thread at a time; the event loop
+    never waits for the disk.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__()
+        if os.fspath(path) == "":
+            raise InvalidArgumentError("path", "is empty")
+        if os.fspath(path) == ":memory:":
+            raise InvalidArgumentError("path", "a file is needed; for memory use a MemoryStore")
+        self._path = Path(path)
+        self._turn = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+
+    def __repr__(self) -> str:
+        return f"SqliteStore({str(self._path)!r})"
+
+    async def _load(self, name: str) -> Kept | None:
+        return await in_thread(partial(self._with_connection, partial(_read, name=name)))
+
+    async def _save(self, name: str, value: bytes, after: int) -> None:
+        replace = partial(_replace, name=name, value=value, after=after)
+        await in_thread(partial(self._with_connection, replace))
+
+    async def _close(self) -> None:
+        await in_thread(self._disconnect)
+
+    def _disconnect(self) -> None:
+        with self._turn:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+    def _with_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._turn:
+            self._check_open()  # again: another thread may have closed it meanwhile
+            try:
+                return work(self._connected())
+            except sqlite3.DatabaseError as error:
+                # The low byte is the kind of error, what is above it the finer detail.
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+                    raise CorruptCheckpointError(
+                        f"{self._path} is damaged or no SQLite database ({error}): restore it from "
+                        "a backup, or remove it to begin again from the start time"
+                    ) from error
+                raise
+
+    def _connected(self) -> sqlite3.Connection:
+        """Return the connection to the file that now bears the name.
+
+        SQLite would go on writing to a file that was removed or replaced, for nobody to find.
+        """
+        if self._connection is not None and self._identity != _identity(self._path):
+            self._connection.close()
+            self._connection = None
+        if self._connection is None:
+            self._connection = _connect(self._path)
+            self._identity = _identity(self._path)
+        return self._connection
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    with _opening:
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+    try:
+        # With EXTRA a commit is on the disk in every journal mode; with FULL only under WAL.
+        connection.execute("PRAGMA synchronous = EXTRA")
+        if connection.execute("PRAGMA schema_version").fetchone() == (0,):
+            _choose_wal(connection)
+        with _transaction(connection):
+            connection.execute(_TABLE)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _choose_wal(connection: sqlite3.Connection) -> None:
+    """Have a new file use a write-ahead log; a file of yours keeps its own way.
+
+    A save then costs one sync of the disk in place of four, and someone who looks into the file
+    does not hold it up. Where the log can't be had, or another process came first, it is only
+    slower.
+    """
+    with suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    # IMMEDIATE: the right to write comes before the reading that it depends on.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _read(connection: sqlite3.Connection, *, name: str) -> Kept | None:
+    row = connection.execute(_READ, (name,)).fetchone()
+    return None if row is None else Kept(*row)
+
+
+def _replace(connection: sqlite3.Connection, *, name: str, value: bytes, after: int) -> None:
+    with _transaction(connection):
+        kept = _read(connection, name=name)
+        refuse_unless_after(name, kept, after)
+        if kept is None:
+            connection.execute(_FIRST, (1, value.decode(), name))
+        else:
+            connection.execute(_NEXT, (after + 1, value.decode(), name, after))

@@ -1,0 +1,266 @@
+"""One run of a consumer: read, hand out to handlers, settle, save, stop."""
+
+import asyncio
+from collections.abc import Callable, Hashable
+from contextlib import aclosing
+
+import anyio
+import msgspec
+
+from .clock import Clock
+from .errors import MalformedSessionError
+from .failures import Failures
+from .frontier import Frontier, OpenPage, Reading
+from .keeper import INTERVAL, Keeper
+from .lanes import Lanes
+from .ledger import Handler
+from .models import CoachingSession, Position
+from .source import Source
+from .stream import LAST_SAVE
+from .telemetry import ConsumerStopped, Observer, ReadingPaused
+
+RESUME_SHARE = 0.8
+"""Reading that was paused at a bound goes on below this share of it, lest it stutter."""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a consumer has done."""
+
+    handled: int
+    given_up: int
+    """Sessions skipped or parked."""
+    left: int
+    """Sessions that were read and not settled; they come again."""
+    position: Position
+    """What was saved last."""
+
+
+class _Job(msgspec.Struct, gc=False):
+    """One session on its way through its lane."""
+
+    session: CoachingSession
+    page: OpenPage
+    index: int
+    attempt: int = 1
+
+
+class Consumer:
+    """One run of `consume`: reads, hands out, settles, saves."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        source: Source,
+        handler: Handler,
+        key: Callable[[CoachingSession], Hashable],
+        failures: Failures,
+        keeper: Keeper,
+        concurrency: int,
+        max_open: int,
+        max_open_bytes: int,
+        drain_timeout: float,
+        observer: Observer,
+        clock: Clock,
+    ) -> None:
+        self._name = name
+        self._source = source
+        self._handler = handler
+        self._key = key
+        self._failures = failures
+        self._keeper = keeper
+        self._concurrency = concurrency
+        self._max_open = max_open
+        self._max_open_bytes = max_open_bytes
+        self._drain_timeout = drain_timeout
+        self._observer = observer
+        self._clock = clock
+        self._lanes: Lanes[_Job] = Lanes()
+        self._workers = 0
+        self._retrying = 0  # sessions that wait for another try
+        self._handled = 0
+        self._stopping = False
+        self._failure: Exception | None = None
+        self._reading = anyio.CancelScope()
+        self._changed = anyio.Event()  # for the one who waits for room, or for the end
+        self._dirty = anyio.Event()  # for the one who saves
+
+    async def run(self, frontier: Frontier) -> Report:
+        """Consume the source to its end."""
+        self._frontier = frontier
+        self._dead_cursor = frontier.position.dead_cursor
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                tasks.start_soon(self._save_now_and_then)
+                await self._read()
+                await self._finish()
+                tasks.cancel_scope.cancel()
+        finally:
+            await self._stop()
+        if self._failure is not None:
+            raise self._failure
+        return Report(
+            handled=self._handled,
+            given_up=self._failures.given_up,
+            left=frontier.unsettled,
+            position=frontier.position,
+        )
+
+    # Reading
+
+    async def _read(self) -> None:
+        with self._reading:
+            try:
+                async with aclosing(self._source.readings()) as readings:
+                    async for reading in readings:
+                        await self._take_in(reading)
+                        await self._wait_for_room()
+            except Exception as error:  # noqa: BLE001  # whatever it is, it leaves consume()
+                self._fail(error)
+        self._stopping = self._stopping or self._source.cut_off
+
+    async def _take_in(self, reading: Reading) -> None:
+        page = self._frontier.open(reading)
+        self._dirty.set()
+        if reading.dead_cursor != self._dead_cursor:
+            # At once: were it forgotten, the dead cursor would be sent again after a crash.
+            self._dead_cursor = reading.dead_cursor
+            await self._keeper.save(self._frontier.position)
+        for index, entry in enumerate(reading.entries):
+            if isinstance(entry, MalformedSessionError):
+                await self._failures.give_up(entry, entry, attempts=1)
+                self._settle(page, index)
+            else:
+                self._lanes.add(self._key(entry), _Job(entry, page, index))
+                self._hire()
+
+    async def _wait_for_room(self) -> None:
+        if not self._is_full(1.0):
+            return
+        unsettled, size = self._frontier.unsettled, self._frontier.size
+        self._observer(ReadingPaused(name=self._name, unsettled=unsettled, size=size))
+        while self._is_full(RESUME_SHARE):
+            await self._change()
+
+    def _is_full(self, share: float) -> bool:
+        # Open sessions, not just unsettled ones: one that is stuck must not let the keys settled
+        # behind it pile up without bound.
+        return (
+            self._frontier.open_sessions > share * self._max_open
+            or self._frontier.size > share * self._max_open_bytes
+        )
+
+    async def _finish(self) -> None:
+        """Wait until all is handled; or, when told to stop, for what runs, and not too long."""
+        while not self._stopping and (self._lanes or self._retrying):
+            await self._change()
+        with anyio.move_on_after(self._drain_timeout):
+            while self._workers:
+                await self._change()
+
+    async def _change(self) -> None:
+        """Wait until something has been settled, or a worker has ended."""
+        await self._changed.wait()
+        self._changed = anyio.Event()
+
+    # Handling
+
+    def _hire(self) -> None:
+        """Have as many workers as there are sessions that may start, and not too many."""
+        if self._workers < self._concurrency and self._lanes.ready and not self._stopping:
+            self._workers += 1
+            self._tasks.start_soon(self._work)
+
+    async def _work(self) -> None:
+        try:
+            while not self._stopping and (started := self._lanes.start()) is not None:
+                await self._handle(*started)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it leaves consume()
+            self._fail(error)
+        finally:
+            self._workers -= 1
+            self._changed.set()
+
+    async def _handle(self, key: Hashable, job: _Job) -> None:
+        try:
+            await self._call(job.session)
+        except Exception as error:  # noqa: BLE001  # the policy decides on any
+            delay = self._failures.delay(job.session, error, job.attempt)
+            if delay is not None:
+                self._retrying += 1
+                self._tasks.start_soon(self._try_again, key, job, delay)
+                return
+            await self._failures.give_up(job.session, error, job.attempt)
+        else:
+            self._handled += 1
+            self._failures.handled()
+        self._settle(job.page, job.index)
+        self._lanes.done(key)
+        self._hire()
+
+    async def _call(self, session: CoachingSession) -> None:
+        try:
+            await self._handler(session)
+        except asyncio.CancelledError:
+            # Ours, or one that the handler has let out of something of its own? That one would end
+            # this worker without a word.
+            task = asyncio.current_task()
+            assert task is not None
+            if self._tasks.cancel_scope.cancel_called or task.cancelling():
+                raise
+            raise RuntimeError(
+                "the handler raised CancelledError, and nobody cancelled it"
+            ) from None
+
+    async def _try_again(self, key: Hashable, job: _Job, delay: float) -> None:
+        """Wait beside the workers, so that nobody else is kept from working meanwhile."""
+        await self._clock.sleep(delay)
+        self._retrying -= 1
+        job.attempt += 1
+        self._lanes.again(key, job)
+        self._hire()
+
+    def _settle(self, page: OpenPage, index: int) -> None:
+        self._frontier.settle(page, index)
+        self._changed.set()
+        self._dirty.set()
+
+    # Saving and stopping
+
+    async def _save_now_and_then(self) -> None:
+        try:
+            while True:
+                await self._dirty.wait()
+                self._dirty = anyio.Event()
+                await self._keeper.save(self._frontier.position)
+                await self._clock.sleep(INTERVAL)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it leaves consume()
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Stop for this reason; the first one counts."""
+        if self._failure is None:
+            self._failure = error
+        self._stopping = True
+        self._reading.cancel()
+        self._changed.set()
+
+    async def _stop(self) -> None:
+        """Save what is settled, also when all is being cancelled, and tell of the end."""
+        try:
+            with anyio.move_on_after(LAST_SAVE, shield=True):
+                await self._source.aclose()
+                await self._keeper.save(self._frontier.position)
+                await self._keeper.aclose()
+        except Exception as error:  # noqa: BLE001  # whatever it is, it leaves consume()
+            self._fail(error)
+        self._observer(
+            ConsumerStopped(
+                name=self._name,
+                handled=self._handled,
+                given_up=self._failures.given_up,
+                left=self._frontier.unsettled,
+                error=self._failure,
+            )
+        )

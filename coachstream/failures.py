@@ -1,0 +1,128 @@
+"""What becomes of a session whose handler fails: another try, the ledger, or the end."""
+
+from collections import deque
+from datetime import timedelta
+from enum import StrEnum
+from random import Random
+
+import msgspec
+
+from .arguments import seconds
+from .clock import Clock
+from .cursors import Entry
+from .errors import MalformedSessionError, TooManyFailuresError
+from .ledger import FailedSession, Ledger, Outcome, describe
+from .models import CoachingSession
+from .retry import RetryPolicy
+from .telemetry import HandlerFailed, Observer, SessionGivenUp
+
+JUDGED = 50
+"""Over how many sessions the share of failures is judged."""
+
+
+class Retry(Exception):  # noqa: N818  # a request, not an error
+    """Raised by a handler that wants the session again, not before ``after``, if that is given.
+
+    It counts as a try, like any failure. ``after`` is seconds, or a ``timedelta``.
+    """
+
+    def __init__(self, after: float | timedelta | None = None) -> None:
+        super().__init__("again" if after is None else f"again after {after}")
+        self.after = None if after is None else seconds("after", after)
+
+
+class OnFailure(StrEnum):
+    """What to do with a session whose handler has failed for good."""
+
+    STOP = "stop"
+    """Stop the consumer with the handler's own exception; the session comes again."""
+    SKIP = "skip"
+    """Settle it; the ledger, if there is one, keeps it."""
+    PARK = "park"
+    """Settle it once the ledger has it; stop if the ledger fails."""
+
+
+class Failures:
+    """Decides on failures, and keeps what is given up."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        on_failure: OnFailure,
+        retry: RetryPolicy,
+        ledger: Ledger | None,
+        ratio: float,
+        observer: Observer,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._name = name
+        self._on_failure = on_failure
+        self._retry = retry
+        self._ledger = ledger
+        self._ratio = ratio
+        self._observer = observer
+        self._clock = clock
+        self._random = random
+        self._judged: deque[bool] = deque(maxlen=JUDGED)  # whether each of the last ones failed
+        self.given_up = 0
+        """Sessions skipped or parked so far."""
+
+    def handled(self) -> None:
+        """Take note of a session that was handled."""
+        self._judged.append(False)
+
+    def delay(self, session: CoachingSession, error: Exception, attempt: int) -> float | None:
+        """Return the seconds until the next try; None: there is none."""
+        delay = None
+        if attempt < self._retry.attempts:
+            after = error.after if isinstance(error, Retry) else None
+            delay = self._retry.delay(attempt, self._random, at_least=after)
+        self._observer(
+            HandlerFailed(
+                name=self._name, session_id=session.id, attempt=attempt, delay=delay, error=error
+            )
+        )
+        return delay
+
+    async def give_up(self, entry: Entry, error: Exception, attempts: int) -> None:
+        """See to it that the session may be settled unhandled.
+
+        Raises:
+            Exception: it may not, and the consumer has to stop with this: the error itself, or the
+                ledger's.
+            TooManyFailuresError: too many of the last sessions failed.
+        """
+        if self._on_failure is OnFailure.STOP:
+            raise error
+        self._judged.append(True)
+        failures = sum(self._judged)
+        if len(self._judged) == JUDGED and failures > self._ratio * JUDGED:
+            raise TooManyFailuresError(f"{failures} of the last {JUDGED} failed") from error
+        outcome: Outcome = "parked" if self._on_failure is OnFailure.PARK else "skipped"
+        if self._ledger is not None:
+            await self._ledger.add(self._failed_session(entry, error, outcome, attempts))
+        self.given_up += 1
+        self._observer(
+            SessionGivenUp(name=self._name, session_id=_id(entry), outcome=outcome, error=error)
+        )
+
+    def _failed_session(
+        self, entry: Entry, error: Exception, outcome: Outcome, attempts: int
+    ) -> FailedSession:
+        raw = msgspec.json.encode(entry) if entry.raw is None else entry.raw
+        return FailedSession(
+            consumer=self._name,
+            outcome=outcome,
+            session_id=_id(entry),
+            updated_at_time=entry.updated_at_time,
+            error=describe(error),
+            attempts=attempts,
+            failed_at=self._clock.now(),
+            raw=raw.decode(errors="replace"),
+        )
+
+
+def _id(entry: Entry) -> str | None:
+    return entry.session_id if isinstance(entry, MalformedSessionError) else entry.id

@@ -1,0 +1,188 @@
+"""How far the work is done without a gap.
+
+Pages are opened in reading order and their sessions settled in any. A cursor is the only place the
+server lets a reader go on from, so what may be saved is the cursor of the last page of the unbroken
+run of finished ones, together with the keys of what is finished beyond it: a crash then repeats
+only what was not settled, and not the page.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+
+import msgspec
+
+from .cursors import Entry
+from .models import CoachingSession, Position
+
+RECENT = 500
+"""Keys of the last settled versions that are kept, for the day the cursor dies."""
+
+Key = tuple[str, datetime]
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """A page on its way from the reader to the user."""
+
+    entries: tuple[Entry, ...]
+    """What is new in it."""
+    cursor: str | None
+    """Where to read on when all of it is finished."""
+    cursor_time: datetime | None = None
+    moved: bool
+    """Whether the cursor moved; if not, what came before this page still lies beyond it."""
+    has_next_page: bool = True
+    size: int = 0
+    """Bytes of the page."""
+    query: str = ""
+    """The query the page answers."""
+    dead_cursor: str | None = None
+    """The last cursor found dead."""
+
+
+class OpenPage:
+    """A page of which something is not settled yet."""
+
+    __slots__ = ("_done", "left", "reading")
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self.left = len(reading.entries)
+        """How many of its sessions are not settled."""
+        self._done = bytearray(self.left)
+
+    def settle(self, index: int) -> None:
+        """Mark one session as settled; once."""
+        assert not self._done[index], "settled twice"
+        self._done[index] = 1
+        self.left -= 1
+
+    def settle_first(self, count: int) -> int:
+        """Mark the first sessions as settled, if not yet, and return how many that changed."""
+        before = self.left
+        self._done[:count] = b"\1" * count
+        self.left = self._done.count(0)
+        return before - self.left
+
+    def settled(self) -> Iterator[Entry]:
+        """Yield the settled sessions."""
+        return (entry for entry, done in zip(self.reading.entries, self._done, strict=True) if done)
+
+    def unsettled(self) -> Iterator[Entry]:
+        """Yield the others."""
+        return (e for e, done in zip(self.reading.entries, self._done, strict=True) if not done)
+
+
+class Frontier:
+    """Pages in reading order, of which only what is settled counts."""
+
+    def __init__(self, start: Position) -> None:
+        self._base = start
+        self._pages: deque[OpenPage] = deque()
+        self._beyond = list(start.settled)
+        self._recent: deque[Key] = deque(start.recent, maxlen=RECENT)
+        self._watermark = start.watermark
+        self._dead_cursor = start.dead_cursor
+        self._cursor, self._cursor_time, self._query = start.cursor, start.cursor_time, start.query
+        self.open_sessions = 0
+        """Sessions of the open pages, settled or not."""
+        self.unsettled = 0
+        """Sessions that are not settled."""
+        self.size = 0
+        """Bytes of the open pages."""
+
+    def open(self, reading: Reading) -> OpenPage:
+        """Take a page in, after all others. An empty one is finished at once."""
+        page = OpenPage(reading)
+        self._pages.append(page)
+        self.open_sessions += page.left
+        self.unsettled += page.left
+        self.size += reading.size
+        self._dead_cursor = reading.dead_cursor
+        if not page.left:
+            self._advance()
+        return page
+
+    def settle(self, page: OpenPage, index: int) -> None:
+        """Settle one session of an open page."""
+        page.settle(index)
+        self.unsettled -= 1
+        if not page.left:
+            self._advance()
+
+    def settle_first(self, page: OpenPage, count: int) -> None:
+        """Settle the first sessions of an open page, those that are not settled yet."""
+        self.unsettled -= page.settle_first(count)
+        if not page.left:
+            self._advance()
+
+    @property
+    def position(self) -> Position:
+        """What may be saved now: never past anything unsettled."""
+        ahead = [entry for page in self._pages for entry in page.settled()]
+        return Position(
+            query=self._query,
+            origin=self._base.origin,
+            cursor=self._cursor,
+            cursor_time=self._cursor_time,
+            settled=(*self._beyond, *keys(ahead)),
+            recent=tuple(self._recent),
+            watermark=self.watermark,
+            dead_cursor=self._dead_cursor,
+        )
+
+    @property
+    def cursor_time(self) -> datetime | None:
+        """When the server gave the cursor that may be saved."""
+        return self._cursor_time
+
+    @property
+    def watermark(self) -> datetime | None:
+        """The ``updated_at_time`` up to which all is settled.
+
+        That is the highest settled one, but no later than anything that waits: if the cursor dies,
+        reading begins again there.
+        """
+        times = _times(entry for page in self._pages for entry in page.settled())
+        highest = max((*times, *([self._watermark] if self._watermark else [])), default=None)
+        waiting = min(_times(e for page in self._pages for e in page.unsettled()), default=None)
+        if highest is None or waiting is None:
+            return highest
+        # Nothing settled yet is no watermark at all: reading would begin again at the start.
+        return min(highest, waiting)
+
+    def _advance(self) -> None:
+        """Pass every finished page at the front."""
+        while self._pages and not self._pages[0].left:
+            reading = self._pages.popleft().reading
+            self.open_sessions -= len(reading.entries)
+            self.size -= reading.size
+            named = list(keys(reading.entries))
+            if reading.moved:
+                self._cursor, self._cursor_time = reading.cursor, reading.cursor_time
+                if reading.entries:  # these are new, so what came ahead of the cursor is passed
+                    self._beyond.clear()
+            else:
+                self._beyond += named
+            if reading.query and reading.query != self._query:
+                # Reading began again with another start, so an old cursor means nothing now.
+                self._query = reading.query
+                if not reading.moved:
+                    self._cursor = self._cursor_time = None
+            self._recent.extend(islice(named, max(0, len(named) - RECENT), None))
+            times = [*_times(reading.entries), *([self._watermark] if self._watermark else [])]
+            self._watermark = max(times, default=None)
+
+
+def keys(entries: Iterable[Entry]) -> Iterator[Key]:
+    """Name the versions; one that can't be named can't be skipped either, and comes again."""
+    for entry in entries:
+        if isinstance(entry, CoachingSession):
+            yield entry.key
+        elif entry.session_id is not None and entry.updated_at_time is not None:
+            yield entry.session_id, entry.updated_at_time
+
+
+def _times(entries: Iterable[Entry]) -> list[datetime]:
+    return [entry.updated_at_time for entry in entries if entry.updated_at_time is not None]

@@ -1,0 +1,125 @@
+"""Keeps a consumer's place in a store: loaded once, saved often, never moved backwards."""
+
+import itertools
+from random import Random
+
+import anyio
+
+from .checkpoints import Store, StoreLike, open_store
+from .clock import Clock
+from .errors import CoachStreamError, QueryMismatchError, StaleCheckpointError
+from .models import Position
+from .query import Query
+from .retry import RetryPolicy
+from .telemetry import CheckpointSaved, Observer, SaveFailed
+
+INTERVAL = 1.0
+"""Seconds between two saves at least, while there is always something to save."""
+
+
+class Keeper:
+    """One name in one store."""
+
+    def __init__(
+        self,
+        store: StoreLike,
+        *,
+        name: str,
+        clock: Clock,
+        observer: Observer,
+        retry: RetryPolicy | None = None,
+        random: Random | None = None,
+    ) -> None:
+        self._store = open_store(store)
+        # A store opened here is closed here.
+        self._own_store = self._store if isinstance(store, str) else None
+        self._name = name
+        self._clock = clock
+        self._observer = observer
+        self._retry = retry or RetryPolicy()
+        self._random = random or Random()
+        self._revision = 0
+        self._saved: Position | None = None
+        self._saved_at = float("-inf")
+        self._unsure: list[Position] = []  # saves that may have happened, or not
+        self._lock = anyio.Lock()
+
+    @property
+    def due(self) -> bool:
+        """Whether the last save is long enough ago."""
+        return self._clock.monotonic() - self._saved_at >= INTERVAL
+
+    async def load(self, asked: Query) -> Position:
+        """Return where to go on with the query, which is the start if nothing is kept.
+
+        The stored query is gone on with, not the one asked for: its cursor belongs to it. A start
+        that has moved on is no other query, since services compute one at each boot.
+
+        Raises:
+            QueryMismatchError: the filters are others, or the start is an earlier one.
+            CheckpointError: what is stored can't be used.
+        """
+        kept = await self._store.load(self._name)
+        if kept is None:
+            return Position(query=asked.wire, origin=asked.wire)
+        stored = Query.from_wire(kept.position.origin)
+        if stored.filters != asked.filters or asked.start < stored.start:
+            raise QueryMismatchError(self._name, stored=stored.wire, asked=asked.wire)
+        self._revision, self._saved = kept.revision, kept.position
+        return kept.position
+
+    async def save(self, position: Position) -> None:
+        """Keep the position, unless it is kept already.
+
+        Raises:
+            StaleCheckpointError: someone else has moved the checkpoint.
+            Exception: what the store raised, after as many tries as the policy allows.
+        """
+        async with self._lock:
+            if position == self._saved:
+                return
+            began = self._clock.monotonic()
+            await self._save_patiently(position)
+            self._saved, self._saved_at = position, self._clock.monotonic()
+            taken = self._saved_at - began
+            self._observer(CheckpointSaved(name=self._name, revision=self._revision, seconds=taken))
+
+    async def _save_patiently(self, position: Position) -> None:
+        for attempt in itertools.count(1):
+            try:
+                await self._save_once(position)
+            except CoachStreamError:
+                raise
+            except Exception as error:
+                if attempt >= self._retry.attempts:
+                    raise
+                delay = self._retry.delay(attempt, self._random)
+                self._observer(
+                    SaveFailed(name=self._name, attempt=attempt, delay=delay, error=error)
+                )
+                await self._clock.sleep(delay)
+            else:
+                return
+
+    async def aclose(self) -> None:
+        """Close the store, if it was opened here."""
+        if isinstance(self._own_store, Store):
+            await self._own_store.aclose()
+
+    async def _save_once(self, position: Position) -> None:
+        self._unsure.append(position)
+        try:
+            kept = await self._store.save(self._name, position, after=self._revision)
+        except StaleCheckpointError:
+            # Our own, if an earlier save of ours was cut off after it had happened.
+            found = await self._store.load(self._name)
+            ours = found is not None and found.position in self._unsure
+            if found is None or not ours or found.revision != self._revision + 1:
+                raise
+            self._revision = found.revision
+            self._unsure.clear()
+            if found.position != position:
+                await self._save_once(position)
+        else:
+            self._revision = kept.revision
+            self._unsure.clear()

@@ -1,0 +1,56 @@
+"""Where sessions with one key wait their turn.
+
+One of a key at a time, first come, first served; keys run beside each other. A key that has
+nothing to do costs nothing: it is forgotten.
+"""
+
+from collections import deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Lanes(Generic[T]):
+    """Items by key, and which of them may start."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Hashable, deque[T] | None] = {}
+        # Only keys that are busy have an entry; None: busy, and nobody waits behind.
+        self._ready: deque[tuple[Hashable, T]] = deque()
+
+    def __len__(self) -> int:
+        """Return how many keys are busy."""
+        return len(self._waiting)
+
+    @property
+    def ready(self) -> int:
+        """How many items may start now."""
+        return len(self._ready)
+
+    def add(self, key: Hashable, item: T) -> None:
+        """Put an item at the end of its lane."""
+        if key not in self._waiting:
+            self._waiting[key] = None
+            self._ready.append((key, item))
+            return
+        lane = self._waiting[key]
+        if lane is None:
+            lane = self._waiting[key] = deque()
+        lane.append(item)
+
+    def start(self) -> tuple[Hashable, T] | None:
+        """Take an item that may start; its lane stays shut until `done`."""
+        return self._ready.popleft() if self._ready else None
+
+    def again(self, key: Hashable, item: T) -> None:
+        """Let an item that was started and not finished start once more, before its followers."""
+        self._ready.append((key, item))
+
+    def done(self, key: Hashable) -> None:
+        """Finish the item of that key that was started, and let the next one come."""
+        lane = self._waiting[key]
+        if lane:
+            self._ready.append((key, lane.popleft()))
+        else:
+            del self._waiting[key]

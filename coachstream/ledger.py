@@ -1,0 +1,180 @@
+"""What became of the sessions that no handler could handle: kept, listed, and played again."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+import anyio
+import msgspec
+
+from . import wire
+from .errors import MalformedSessionError
+from .models import CoachingSession
+
+Outcome = Literal["skipped", "parked"]
+
+Handler = Callable[[CoachingSession], Awaitable[None]]
+"""Handles one version of a session; returning means that it is settled."""
+
+
+class FailedSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a session that was settled without having been handled."""
+
+    consumer: str
+    """The ``name`` of the consumer."""
+    outcome: Outcome
+    session_id: str | None
+    updated_at_time: datetime | None
+    error: str
+    """What the last try raised."""
+    attempts: int
+    """How often it was tried, in all."""
+    failed_at: datetime
+    raw: str
+    """The session's JSON: its own if it was kept (``keep_raw=True``), or else what was read."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Names the failure: the consumer, and the session's JSON."""
+        return self.consumer, self.raw
+
+
+class Ledger(Protocol):
+    """Where failed sessions are kept. When a method returns, it is done for good."""
+
+    async def add(self, failed: FailedSession) -> None:
+        """Keep it, in place of one with the same key."""
+        ...
+
+    async def remove(self, failed: FailedSession) -> None:
+        """Forget it."""
+        ...
+
+    def list(self) -> AsyncIterator[FailedSession]:
+        """Yield what is kept, oldest first."""
+        ...
+
+
+class MemoryLedger:
+    """A ledger for tests: it is gone with the process."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], FailedSession] = {}
+
+    async def add(self, failed: FailedSession) -> None:
+        self._kept[failed.key] = failed
+
+    async def remove(self, failed: FailedSession) -> None:
+        self._kept.pop(failed.key, None)
+
+    async def list(self) -> AsyncIterator[FailedSession]:
+        for failed in tuple(self._kept.values()):
+            yield failed
+
+
+class _Line(msgspec.Struct, frozen=True):
+    failed: FailedSession
+    removed: bool = False
+
+
+_line = msgspec.json.Decoder(_Line)
+
+
+class FileLedger:
+    """A ledger in one file, a line of JSON for each change; for one process at a time.
+
+    Lines are only added, so that a crash can cut off no more than the one being written; that line
+    was never promised.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._lock = anyio.Lock()
+
+    async def add(self, failed: FailedSession) -> None:
+        await self._append(_Line(failed))
+
+    async def remove(self, failed: FailedSession) -> None:
+        await self._append(_Line(failed, removed=True))
+
+    async def list(self) -> AsyncIterator[FailedSession]:
+        for failed in await anyio.to_thread.run_sync(self._kept):
+            yield failed
+
+    async def _append(self, line: _Line) -> None:
+        async with self._lock:
+            # Not given up in the middle, or two lines could run into each other.
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._write, msgspec.json.encode(line))
+
+    def _write(self, line: bytes) -> None:
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "ab") as file:
+            # A line that a crash cut off must not swallow this one.
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            file.write((b"\n" if torn else b"") + line + b"\n")
+            file.flush()
+            os.fsync(descriptor)
+
+    def _kept(self) -> Sequence[FailedSession]:
+        kept: dict[tuple[str, str], FailedSession] = {}
+        for line in self._lines():
+            kept.pop(line.failed.key, None)
+            if not line.removed:
+                kept[line.failed.key] = line.failed
+        return list(kept.values())
+
+    def _lines(self) -> Iterator[_Line]:
+        if not self._path.exists():
+            return
+        for text in self._path.read_bytes().split(b"\n"):
+            try:
+                yield _line.decode(text)
+            except msgspec.MsgspecError:
+                continue  # cut off by a crash, and never promised
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a replay."""
+
+    handled: int
+    failed: int
+
+
+async def replay(ledger: Ledger, handler: Handler, *, consumer: str | None = None) -> Replay:
+    """Give each failed session to a handler again; those it handles leave the ledger.
+
+    Args:
+        ledger: Where they are kept.
+        handler: As for ``consume``. What it raises is kept with the session, which stays.
+        consumer: Only those of the consumer with this name.
+    """
+    handled = failed = 0
+    async for one in ledger.list():
+        if consumer is not None and one.consumer != consumer:
+            continue
+        try:
+            await handler(_session(one))
+        except Exception as error:  # noqa: BLE001  # whatever it is, the ledger keeps it
+            failed += 1
+            again = msgspec.structs.replace(one, error=describe(error), attempts=one.attempts + 1)
+            await ledger.add(again)
+        else:
+            handled += 1
+            await ledger.remove(one)
+    return Replay(handled=handled, failed=failed)
+
+
+def _session(failed: FailedSession) -> CoachingSession:
+    session = wire.session(failed.raw.encode())
+    if isinstance(session, MalformedSessionError):
+        raise session
+    return session
+
+
+def describe(error: Exception) -> str:
+    """Return what a ledger keeps of an error."""
+    return f"{type(error).__name__}: {error}"

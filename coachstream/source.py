@@ -1,0 +1,58 @@
+"""What a consumer reads from: a stream, or any async iterable of pages."""
+
+from collections.abc import AsyncGenerator, AsyncIterable
+from typing import Protocol
+
+from .frontier import Frontier, Reading
+from .keeper import Keeper
+from .query import Query
+from .wire import Page
+
+
+class Source(Protocol):
+    """What a consumer reads from, when it is more than an iterable of pages."""
+
+    async def begin_with(self, keeper: Keeper) -> Frontier:
+        """Begin where the keeper says; from now on the frontier is the consumer's to settle."""
+        ...
+
+    def readings(self) -> AsyncGenerator[Reading, None]:
+        """Yield what is read."""
+        ...
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the readings ended by somebody's wish, and not at their end."""
+        ...
+
+    async def aclose(self) -> None:
+        """Read no more."""
+        ...
+
+
+class PagesSource:
+    """Makes a source of any async iterable of pages."""
+
+    _QUERY = "startTime=1970-01-01T00%3A00%3A00Z"
+    """Pages of unknown origin have no query to mismatch."""
+
+    def __init__(self, pages: AsyncIterable[Page]) -> None:
+        self._pages = pages
+
+    async def begin_with(self, keeper: Keeper) -> Frontier:
+        return Frontier(await keeper.load(Query.from_wire(self._QUERY)))
+
+    cut_off = False
+
+    async def aclose(self) -> None:
+        """Whoever made the iterable closes it."""
+
+    async def readings(self) -> AsyncGenerator[Reading, None]:
+        async for page in self._pages:
+            yield Reading(
+                entries=page.entries,
+                cursor=page.end_cursor or None,
+                moved=page.end_cursor != "",
+                has_next_page=page.has_next_page,
+                size=page.size,
+            )

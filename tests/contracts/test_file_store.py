@@ -1,0 +1,227 @@
+"""What the file store promises beyond what every store does."""
+
+import asyncio
+import fcntl
+import os
+import stat
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coachstream.checkpoints import FileStore
+from coachstream.checkpoints.file import file_name
+from coachstream.errors import CorruptCheckpointError, InvalidArgumentError, StaleCheckpointError
+from tests.contracts.positions import cursor_in, position
+
+names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=200)
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return tmp_path / "checkpoints"
+
+
+@pytest.fixture
+async def store(directory):
+    async with FileStore(directory) as one:
+        yield one
+
+
+def mode(path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def write(path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+async def test_only_the_owner_can_read(directory, store):
+    umask = os.umask(0)
+    try:
+        for revision in range(3):
+            await store.save("payroll", position(), after=revision)
+    finally:
+        os.umask(umask)
+    assert mode(directory) == 0o700
+    files = sorted(path.name for path in directory.iterdir())
+    assert files == ["payroll.json", "payroll.json.lock", "payroll.json.previous"]
+    assert {mode(path) for path in directory.iterdir()} == {0o600}
+
+
+async def test_a_directory_of_yours_keeps_its_mode(directory, store):
+    directory.mkdir(mode=0o755)
+    await store.save("payroll", position(), after=0)
+    assert mode(directory) == 0o755
+
+
+async def test_a_mistaken_path_makes_no_tree_of_directories(tmp_path):
+    store = FileStore(tmp_path / "mistaken" / "checkpoints")
+    assert await store.load("payroll") is None
+    with pytest.raises(FileNotFoundError, match="mistaken"):
+        await store.save("payroll", position(), after=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_file_is_two_lines_that_people_can_read(directory, store):
+    await store.save("payroll", position("c1"), after=0)
+    label, value = (directory / "payroll.json").read_bytes().splitlines()
+    assert label.startswith(b'{"revision":1,"sha256":"')
+    assert value.startswith(b'{"format":1,"position":{')
+
+
+async def test_a_damaged_file_is_reported_with_the_way_back_and_the_way_back_works(
+    directory, store
+):
+    await store.save("payroll", position("c1"), after=0)
+    await store.save("payroll", position("c2"), after=1)
+    current, previous = directory / "payroll.json", directory / "payroll.json.previous"
+    write(current, current.read_bytes()[:-5])
+    with pytest.raises(CorruptCheckpointError) as raised:
+        await store.load("payroll")
+    text = str(raised.value)
+    assert f"move {previous} over {current}" in text
+    assert "revision 1" in text
+    assert "comes again" in text
+    previous.replace(current)
+    assert await cursor_in(store) == "c1"
+    assert (await store.save("payroll", position("c2"), after=1)).revision == 2
+
+
+@pytest.mark.parametrize("previous", [None, b"", b"damaged, too"])
+async def test_without_a_sound_previous_file_none_is_promised(directory, store, previous):
+    await store.save("payroll", position(), after=0)
+    if previous is not None:
+        write(directory / "payroll.json.previous", previous)
+    write(directory / "payroll.json", b"")
+    with pytest.raises(CorruptCheckpointError, match="No sound earlier one"):
+        await store.load("payroll")
+
+
+async def test_the_previous_one_is_never_taken_silently(directory, store):
+    await store.save("payroll", position("c1"), after=0)
+    await store.save("payroll", position("c2"), after=1)
+    write(directory / "payroll.json", b"\0" * 100)  # what some file systems leave after a crash
+    for after in range(3):
+        with pytest.raises(CorruptCheckpointError):
+            await store.save("payroll", position(), after=after)
+
+
+async def test_every_single_damaged_byte_is_noticed(directory, store):
+    await store.save("payroll", position("c1"), after=0)
+    path = directory / "payroll.json"
+    sound = path.read_bytes()
+    for place in range(len(sound)):
+        damaged = bytearray(sound)
+        damaged[place] ^= 4
+        write(path, bytes(damaged))
+        with pytest.raises(CorruptCheckpointError):
+            await store.load("payroll")
+
+
+async def test_the_current_file_is_there_at_every_moment_of_a_save(directory, store, monkeypatch):
+    await store.save("payroll", position("c1"), after=0)
+    await store.save("payroll", position("c2"), after=1)
+    revisions = []
+
+    def watched(call):
+        def step(*args, **kwargs):
+            revisions.append((directory / "payroll.json").read_bytes()[:14])
+            return call(*args, **kwargs)
+
+        return step
+
+    for deed in ("open", "link", "unlink", "fsync", "replace", "rename", "close"):
+        monkeypatch.setattr(os, deed, watched(getattr(os, deed)))
+    await store.save("payroll", position("c3"), after=2)
+    assert len(revisions) > 5
+    assert set(revisions) == {b'{"revision":2,', b'{"revision":3,'}
+    assert revisions == sorted(revisions)
+
+
+async def test_a_save_is_on_the_disk_before_it_takes_the_place_and_the_place_after_it(
+    directory, store, monkeypatch
+):
+    await store.save("payroll", position("c1"), after=0)
+    deeds = []
+    fsync, replace = os.fsync, os.rename
+
+    def note_fsync(descriptor):
+        kind = "directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        deeds.append(f"sync {kind}")
+        fsync(descriptor)
+
+    def note_replace(*args, **kwargs):
+        deeds.append("replace")
+        replace(*args, **kwargs)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    await store.save("payroll", position("c2"), after=1)
+    assert deeds == ["sync file", "replace", "sync directory"]
+
+
+async def test_where_there_are_no_links_the_previous_one_is_copied(directory, store, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    await store.save("payroll", position("c1"), after=0)
+    first = (directory / "payroll.json").read_bytes()
+    await store.save("payroll", position("c2"), after=1)
+    assert (directory / "payroll.json.previous").read_bytes() == first
+    assert await cursor_in(store) == "c2"
+
+
+async def test_what_a_crash_left_behind_is_in_nobodys_way(directory, store):
+    await store.save("payroll", position("c1"), after=0)
+    write(directory / "payroll.json.new", b"half a checkpoi" * 1000)
+    await store.save("payroll", position("c2"), after=1)
+    assert await cursor_in(store) == "c2"
+
+
+async def test_a_save_waits_for_another_process_and_then_looks_again(directory, store):
+    await store.save("payroll", position("c1"), after=0)
+    with (directory / "payroll.json.lock").open("rb") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        mine = asyncio.create_task(store.save("payroll", position("mine"), after=1))
+        done, _ = await asyncio.wait([mine], timeout=0.05)
+        assert not done
+        other = position("theirs")
+        await FileStore(directory / "elsewhere").save("payroll", other, after=0)
+        await FileStore(directory / "elsewhere").save("payroll", other, after=1)
+        (directory / "elsewhere" / "payroll.json").replace(directory / "payroll.json")
+    with pytest.raises(StaleCheckpointError):
+        await mine
+    assert await cursor_in(store) == "theirs"
+
+
+@given(one=names, other=names)
+def test_each_name_has_a_file_of_its_own_inside_the_directory(one, other):
+    for name in (one, other, one.swapcase()):
+        file = file_name(name)
+        assert len(file.encode()) < 230
+        assert file == file.lower()
+        assert "/" not in file
+        assert not file.startswith(".")
+        assert file.isascii()
+    assert (file_name(one) == file_name(other)) == (one == other)
+
+
+@pytest.mark.parametrize("name", ["x" * 200, "x" * 199 + "X", "\u00fc" * 200, "%" * 121])
+def test_a_shortened_file_name_is_no_other_names(name):
+    plain = {file_name(name[:length]) for length in range(1, len(name))}
+    assert file_name(name) not in plain
+    assert "+" in file_name(name)
+
+
+def test_no_directory_is_an_error():
+    with pytest.raises(InvalidArgumentError, match="directory: is empty"):
+        FileStore("")
+
+
+def test_where_files_can_not_be_locked_so_another_store_is_named(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(InvalidArgumentError, match="SqliteStore"):
+        FileStore("checkpoints")

@@ -1,0 +1,113 @@
+"""What the NATS store promises beyond what every store does."""
+
+import asyncio
+import itertools
+
+import pytest
+
+from coachstream.checkpoints import NatsStore
+from coachstream.checkpoints import nats as module
+from coachstream.errors import InvalidArgumentError, StaleCheckpointError
+from tests.contracts.positions import cursor_in, position
+from tests.servers import driver, free_port
+
+nats = driver("nats")
+pytestmark = pytest.mark.service
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def bucket() -> str:
+    return f"nats-test-{next(_numbers)}"
+
+
+@pytest.fixture
+async def client(nats_server):
+    one = await nats.connect(nats_server)
+    yield one
+    await one.close()
+
+
+async def test_a_client_of_yours_stays_open(client, bucket):
+    async with NatsStore(client, bucket=bucket) as store:
+        await store.save("payroll", position(), after=0)
+    assert client.is_connected
+
+
+async def test_the_bucket_is_made_in_files(client, bucket):
+    store = NatsStore(client, bucket=bucket)
+    assert await store.load("payroll") is None
+    status = await (await client.jetstream().key_value(bucket)).status()
+    assert status.history == 1
+    assert status.stream_info.config.storage == "file"
+
+
+async def test_many_stores_may_make_the_bucket_at_once(nats_server, bucket):
+    stores = [NatsStore(nats_server, bucket=bucket) for _ in range(6)]
+    saves = (store.save(f"name {n}", position(), after=0) for n, store in enumerate(stores))
+    assert {one.revision for one in await asyncio.gather(*saves)} == {1}
+    await asyncio.gather(*(store.aclose() for store in stores))
+
+
+async def test_a_bucket_of_yours_is_taken_as_it_is(client, bucket):
+    await client.jetstream().create_key_value(bucket=bucket, history=5)
+    store = NatsStore(client, bucket=bucket)
+    for revision in range(3):
+        await store.save("payroll", position(f"c{revision}"), after=revision)
+    assert await cursor_in(store) == "c2"
+
+
+async def test_a_bucket_made_meanwhile_with_other_settings_is_taken(client, bucket, monkeypatch):
+    jetstream = client.jetstream()
+    make = type(jetstream).create_key_value
+
+    async def too_late(self, **settings):
+        await make(self, bucket=settings["bucket"], history=9)
+        return await make(self, **settings)
+
+    monkeypatch.setattr(type(jetstream), "create_key_value", too_late)
+    store = NatsStore(client, bucket=bucket)
+    assert (await store.save("payroll", position(), after=0)).revision == 1
+
+
+async def test_revisions_are_ours_and_not_the_buckets(client, bucket):
+    store = NatsStore(client, bucket=bucket)
+    for n in range(3):
+        await store.save(f"other {n}", position(), after=0)
+    assert (await store.save("payroll", position(), after=0)).revision == 1
+    assert (await store.save("payroll", position(), after=1)).revision == 2
+
+
+@pytest.mark.parametrize("how", ["delete", "purge"])
+async def test_a_removed_checkpoint_begins_again_at_one(client, bucket, how):
+    store = NatsStore(client, bucket=bucket)
+    await store.save("payroll", position("old"), after=0)
+    await getattr(await client.jetstream().key_value(bucket), how)("payroll")
+    assert await store.load("payroll") is None
+    with pytest.raises(StaleCheckpointError):
+        await store.save("payroll", position("old"), after=1)
+    assert (await store.save("payroll", position("new"), after=0)).revision == 1
+    assert await cursor_in(store) == "new"
+
+
+async def test_a_connection_that_was_closed_for_good_is_made_anew(nats_server, bucket):
+    async with NatsStore(nats_server, bucket=bucket) as store:
+        await store.save("payroll", position("c1"), after=0)
+        client, _ = await store._bucket.get()
+        await client.close()
+        assert await cursor_in(store) == "c1"
+
+
+async def test_a_server_that_is_not_there_is_no_endless_wait(monkeypatch, caplog):
+    monkeypatch.setattr(module, "PATIENCE", 0.3)
+    store = NatsStore(f"nats://127.0.0.1:{free_port()}")
+    with pytest.raises(TimeoutError):
+        await store.load("payroll")
+    await store.aclose()
+
+
+@pytest.mark.parametrize("server", [None, {}])
+def test_what_is_no_client_is_refused(server):
+    with pytest.raises(InvalidArgumentError, match="server: a .* is no URL"):
+        NatsStore(server)

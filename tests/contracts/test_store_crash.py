@@ -1,0 +1,91 @@
+"""A process is killed in the middle of saving, again and again."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from coachstream.checkpoints import Checkpoint, opened
+from tests.contracts.storages import EMBEDDED
+
+ROUNDS = 6
+
+
+@pytest.fixture(params=EMBEDDED)
+def url(request, tmp_path) -> str:
+    return f"{request.param}:{tmp_path / 'state'}"
+
+
+def saver(url: str, name: str = "payroll") -> subprocess.Popen[str]:
+    command = [sys.executable, str(Path(__file__).with_name("saver.py")), url, name]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def kill(process: subprocess.Popen[str]) -> list[str]:
+    """Kill it outright; return what it still had said."""
+    process.kill()
+    rest, _ = process.communicate()
+    return rest.splitlines()
+
+
+async def load(url: str, name: str = "payroll") -> Checkpoint:
+    async with opened(url) as store:
+        found = await store.load(name)
+    assert found is not None
+    return found
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """The next line it says; nothing if it has ended."""
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def test_what_was_acknowledged_survives_a_kill_in_the_middle_of_saves(url):
+    random = Random(7)
+    acknowledged = 0
+    for _ in range(ROUNDS):
+        process = saver(url)
+        for _ in range(random.randint(1, 12)):
+            acknowledged = int(said(process))
+        if random.random() < 0.5:
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(random.random() / 50)  # somewhere within a save
+        for line in kill(process):
+            acknowledged = int(line)
+        found = asyncio.run(load(url))
+        # One more may be there: saved, but not yet said.
+        assert found.revision in {acknowledged, acknowledged + 1}
+        assert (found.position.cursor or "").startswith(str(found.revision))
+        acknowledged = found.revision
+
+
+def test_two_processes_on_one_name_tell_each_other_apart(url):
+    """Both save in a loop after what they saved last: one of them has to give up."""
+    first, second = saver(url), saver(url)
+    try:
+        lines = {process: said(process) for process in (first, second)}
+        for process in (first, second):
+            if not lines[process]:
+                assert process.wait(30) == 1
+        while first.poll() is None and second.poll() is None:
+            said(first)
+            said(second)
+    finally:
+        rest = [kill(first), kill(second)]
+    assert 1 in {first.returncode, second.returncode}, rest
+
+
+def test_processes_that_begin_at_once_on_nothing_all_come_through(url):
+    savers = [saver(url, f"name {n}") for n in range(4)]
+    try:
+        for process in savers:
+            assert [int(said(process)) for _ in range(3)] == [1, 2, 3]
+    finally:
+        for process in savers:
+            kill(process)
+    for n in range(4):
+        assert asyncio.run(load(url, f"name {n}")).revision >= 3

@@ -1,0 +1,64 @@
+"""The emulator without a socket: requests are answered at the library's rim to the network.
+
+All else is the library's own, so thousands of histories can be lived through in a minute.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+from yarl import URL
+
+from coachstream import AnswerTimeoutError, Client, ConnectionLostError, Observer
+from coachstream.emulator import Emulator
+from coachstream.emulator.clock import WorldClock
+from coachstream.exchange import Answer
+from coachstream.ratelimit import Limit
+from tests.feed import TOKEN
+from tests.virtual_time import LoopClock
+
+
+class Rim:
+    """Answers what a transport would have sent, after a while, or fails as a network does."""
+
+    def __init__(self, emulator: Emulator, *, latency: float, chance: Random) -> None:
+        self._emulator = emulator
+        self._latency = latency
+        self._chance = chance
+        self._clock = WorldClock(emulator.world.now)
+        emulator.world.follow(self._clock.now)
+
+    async def ask(self, method: str, url: URL, *, token: str, limit: Limit) -> Answer:
+        """Stand in for `Exchange.ask`."""
+        await limit.depart(LoopClock())
+        await LoopClock().sleep(self._latency * self._chance.random())
+        answer, fault = self._emulator._api.answer(
+            method,
+            url.raw_path_qs,
+            authorization=f"Bearer {token}",
+            headers={},
+            at=self._clock.elapsed(),
+        )
+        await LoopClock().sleep(self._latency * self._chance.random())
+        if fault is not None:
+            if fault.kind in {"hang_up", "cut_short"}:
+                raise ConnectionLostError(fault.kind)
+            if fault.kind == "stall":
+                await LoopClock().sleep(100)
+                raise AnswerTimeoutError(fault.kind)
+            await LoopClock().sleep(fault.seconds)
+        if answer.status == 429:
+            limit.hold(float(answer.headers.get("Retry-After", 0)), LoopClock())
+        return Answer(answer.status, answer.headers, answer.body)
+
+
+@asynccontextmanager
+async def client_at(
+    rim: Rim, *, chance: Random, observer: Observer, **more: Any
+) -> AsyncIterator[Client]:
+    """Yield a client whose requests go to the rim and no further."""
+    clock = LoopClock()
+    async with Client(TOKEN, clock=clock, random=chance, observer=observer, **more) as client:
+        client._transport._exchange.ask = rim.ask  # type: ignore[method-assign]  # the rim
+        yield client

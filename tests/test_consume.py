@@ -1,0 +1,560 @@
+"""Callbacks: many at once, a driver's in order, and no checkpoint that lies."""
+
+import asyncio
+import contextvars
+from collections import Counter, defaultdict
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from random import Random
+from typing import Any
+from unittest.mock import AsyncMock
+
+import pytest
+
+from coachstream import (
+    ConnectError,
+    InvalidArgumentError,
+    MalformedSessionError,
+    MemoryLedger,
+    OnFailure,
+    Page,
+    QueryMismatchError,
+    Retry,
+    RetryPolicy,
+    StaleCheckpointError,
+    TooManyFailuresError,
+    consume,
+)
+from coachstream.checkpoints import MappingStore, MemoryStore
+from coachstream.emulator import World, malformed_session, serve
+from coachstream.models import CoachingSession, Driver
+from coachstream.telemetry import (
+    CheckpointSaved,
+    ConsumerStopped,
+    HandlerFailed,
+    ReadingPaused,
+    SaveFailed,
+    SessionGivenUp,
+)
+from tests.feed import LONG_AGO, feed, key, keys
+from tests.virtual_time import LoopClock, pass_time, virtual
+
+BIRTH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def session(number, driver="1"):
+    return CoachingSession(
+        id=f"s{number}",
+        updated_at_time=BIRTH + timedelta(seconds=number),
+        driver=Driver(driver_id=driver),
+        session_status="upcoming",
+        coaching_type="unknown",
+    )
+
+
+async def pages(sessions, size=10):
+    """An iterable of pages that needs no HTTP."""
+    for start in range(0, len(sessions), size):
+        part = tuple(sessions[start : start + size])
+        yield Page(entries=part, end_cursor=f"c{start + size}", has_next_page=True, size=100)
+
+
+def run(source, handler, **more):
+    """Consume on virtual time."""
+    arguments: dict[str, Any] = {
+        "name": "test",
+        "store": MemoryStore(),
+        "clock": LoopClock(),
+        "random": Random(1),
+    }
+    return consume(source, handler, **(arguments | more))
+
+
+class Handled(list[CoachingSession]):
+    """A handler that takes some time over each session, and remembers them."""
+
+    def __init__(self, seconds=0.1):
+        super().__init__()
+        self._seconds = seconds
+        self.running = Counter()
+        self.most = 0
+
+    async def __call__(self, session):
+        driver = session.driver.driver_id
+        assert not self.running[driver], "two of one driver at once"
+        self.running[driver] += 1
+        self.most = max(self.most, self.running.total())
+        try:
+            await pass_time(self._seconds)
+        finally:
+            self.running[driver] -= 1
+        self.append(session)
+
+
+# Handling
+
+
+@virtual
+async def test_every_session_is_handled_and_a_drivers_in_order():
+    sessions = [session(n, driver=str(n % 7)) for n in range(100)]
+    handled = Handled()
+    report = await run(pages(sessions), handled, concurrency=5)
+    assert sorted(one.id for one in handled) == sorted(one.id for one in sessions)
+    by_driver = defaultdict(list)
+    for one in handled:
+        by_driver[one.driver.driver_id].append(one.updated_at_time)
+    assert all(times == sorted(times) for times in by_driver.values())
+    assert handled.most == 5
+    assert (report.handled, report.given_up, report.left) == (100, 0, 0)
+    assert report.position.cursor == "c100"
+
+
+@virtual
+async def test_another_key_makes_other_lanes():
+    sessions = [session(n, driver=str(n)) for n in range(20)]
+    order = []
+
+    async def handle(one):
+        await pass_time(1 / (1 + len(order)))
+        order.append(one.id)
+
+    await run(pages(sessions), handle, key=lambda _: "all in one lane")
+    assert order == [one.id for one in sessions]
+
+
+@virtual
+async def test_a_slow_driver_holds_up_nobody_else():
+    sessions = [session(0, driver="slow"), *(session(n, driver=str(n)) for n in range(1, 50))]
+    done = []
+
+    async def handle(one):
+        await pass_time(1000 if one.driver.driver_id == "slow" else 1)
+        done.append(one.id)
+
+    await run(pages(sessions), handle, concurrency=2)
+    assert done[-1] == "s0"
+
+
+@virtual
+async def test_the_callers_context_is_the_handlers():
+    tenant = contextvars.ContextVar("tenant")
+    seen = []
+
+    async def handle(one):
+        seen.append(tenant.get())
+
+    tenant.set("acme")
+    await run(pages([session(1)]), handle)
+    assert seen == ["acme"]
+
+
+@virtual
+async def test_reading_pauses_when_too_much_waits():
+    read = []
+
+    async def watched():
+        async for page in pages([session(n, driver=str(n)) for n in range(200)]):
+            read.append(len(page.entries))
+            yield page
+
+    most = 0
+
+    async def handle(one):
+        nonlocal most
+        await pass_time(1)
+        handled.append(one)
+        most = max(most, sum(read) - len(handled))
+
+    handled, events = [], []
+    await run(watched(), handle, max_unsettled=30, observer=events.append, concurrency=4)
+    assert len(handled) == 200
+    assert most <= 30 + 10
+    assert any(isinstance(event, ReadingPaused) for event in events)
+
+
+@virtual
+async def test_reading_pauses_when_too_many_bytes_wait():
+    events = []
+    sessions = [session(n, driver=str(n)) for n in range(50)]
+    await run(pages(sessions), Handled(), max_unsettled_bytes=150, observer=events.append)
+    paused = [event for event in events if isinstance(event, ReadingPaused)]
+    assert max(event.size for event in paused) == 200
+
+
+@virtual
+async def test_one_stuck_session_does_not_let_settled_keys_pile_up():
+    released = asyncio.Event()
+    sessions = [session(n, driver=str(n)) for n in range(500)]
+
+    async def handle(one):
+        if one.id == "s0":
+            await released.wait()
+
+    store = MemoryStore()
+    running = asyncio.ensure_future(run(pages(sessions), handle, max_unsettled=50, store=store))
+    await pass_time(100)
+    kept = await store.load("test")
+    assert kept is not None
+    assert kept.position.cursor is None
+    assert 40 <= len(kept.position.settled) <= 60
+    released.set()
+    assert (await running).handled == 500
+
+
+# Failing
+
+
+@virtual
+async def test_a_failing_handler_is_tried_again_and_its_driver_waits():
+    sessions = [session(n) for n in range(3)]
+    tries = Counter()
+    done = []
+
+    async def handle(one):
+        tries[one.id] += 1
+        if one.id == "s0" and tries["s0"] < 4:
+            raise ConnectError("database away")
+        done.append(one.id)
+
+    events = []
+    await run(pages(sessions), handle, observer=events.append)
+    assert done == ["s0", "s1", "s2"]
+    assert tries == {"s0": 4, "s1": 1, "s2": 1}
+    assert [e.attempt for e in events if isinstance(e, HandlerFailed)] == [1, 2, 3]
+
+
+@virtual
+async def test_while_one_waits_for_its_next_try_others_are_handled():
+    done = []
+
+    async def handle(one):
+        if one.driver.driver_id == "bad" and not done:
+            raise Retry(after=timedelta(hours=1))
+        done.append(one.driver.driver_id)
+
+    sessions = [session(0, driver="bad"), *(session(n, driver=str(n)) for n in range(1, 9))]
+    await run(pages(sessions), handle, concurrency=1)
+    assert done == [*"12345678", "bad"]
+    assert LoopClock().monotonic() >= 3600
+
+
+@virtual
+async def test_the_handlers_own_exception_stops_the_consumer_as_itself():
+    sessions = [session(n, driver=str(n)) for n in range(30)]
+    store, ledger = MemoryStore(), MemoryLedger()
+
+    async def handle(one):
+        if one.id == "s17":
+            raise KeyError("mine")
+
+    policy = RetryPolicy(attempts=2)
+    with pytest.raises(KeyError, match="mine") as caught:
+        await run(pages(sessions), handle, store=store, retry=policy, ledger=ledger)
+    assert caught.value.__cause__ is None
+    kept = await store.load("test")
+    assert kept is not None
+    assert kept.position.cursor == "c10"
+    assert session(17).key not in kept.position.settled
+    assert session(16).key in kept.position.settled
+    assert [one async for one in ledger.list()] == []
+
+
+@pytest.mark.parametrize("on_failure", ["skip", OnFailure.PARK])
+def test_a_session_may_be_given_up_and_is_kept(on_failure):
+    @virtual
+    async def test():
+        ledger, events = MemoryLedger(), []
+
+        async def handle(one):
+            if one.id in {"s3", "s5"}:
+                raise ZeroDivisionError(one.id)
+
+        report = await run(
+            pages([session(n) for n in range(30)]),
+            handle,
+            on_failure=on_failure,
+            ledger=ledger,
+            retry=RetryPolicy(attempts=3),
+            observer=events.append,
+        )
+        assert (report.handled, report.given_up, report.left) == (28, 2, 0)
+        assert report.position.cursor == "c30"
+        kept = [one async for one in ledger.list()]
+        assert [one.session_id for one in kept] == ["s3", "s5"]
+        assert {one.attempts for one in kept} == {3}
+        assert kept[0].error == "ZeroDivisionError: s3"
+        assert kept[0].outcome == {"skip": "skipped", "park": "parked"}[on_failure]
+        assert len([e for e in events if isinstance(e, SessionGivenUp)]) == 2
+
+    test()
+
+
+@virtual
+async def test_what_cannot_be_parked_stops_the_consumer():
+    class Full(MemoryLedger):
+        async def add(self, failed):
+            raise OSError("disk full")
+
+    async def handle(one):
+        raise ZeroDivisionError
+
+    store = MemoryStore()
+    arguments = {"on_failure": "park", "ledger": Full(), "retry": RetryPolicy(attempts=1)}
+    with pytest.raises(OSError, match="disk full"):
+        await run(pages([session(1)]), handle, store=store, **arguments)
+    kept = await store.load("test")
+    assert kept is None or (kept.position.cursor, kept.position.settled) == (None, ())
+
+
+@virtual
+async def test_a_run_of_failures_stops_instead_of_emptying_the_feed():
+    ledger = MemoryLedger()
+
+    async def handle(one):
+        if int(one.id[1:]) >= 100:
+            raise ZeroDivisionError(one.id)
+
+    with pytest.raises(TooManyFailuresError) as caught:
+        await run(
+            pages([session(n) for n in range(1000)]),
+            handle,
+            on_failure="park",
+            ledger=ledger,
+            retry=RetryPolicy(attempts=1),
+        )
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert len([one async for one in ledger.list()]) == 25
+
+
+@virtual
+async def test_a_cancellation_that_a_handler_lets_out_is_a_failure_and_no_silence():
+    async def handle(one):
+        inner = asyncio.ensure_future(asyncio.Event().wait())
+        asyncio.get_running_loop().call_soon(inner.cancel)
+        await inner
+
+    with pytest.raises(RuntimeError, match="CancelledError"):
+        await run(pages([session(1)]), handle, retry=RetryPolicy(attempts=1))
+
+
+@virtual
+async def test_a_source_that_fails_stops_the_consumer_after_what_runs():
+    async def broken():
+        async for page in pages([session(n) for n in range(5)]):
+            yield page
+        raise ConnectError("gone")
+
+    handled = Handled()
+    store = MemoryStore()
+    with pytest.raises(ConnectError, match="gone"):
+        await run(broken(), handled, store=store)
+    kept = await store.load("test")
+    assert kept is not None
+    assert kept.position.settled == tuple(one.key for one in handled)
+
+
+@virtual
+async def test_a_malformed_session_goes_the_way_of_failures():
+    world = World(sessions=9, changes_per_hour=0)
+    faults = [malformed_session(), serve(), malformed_session()]
+    async with feed(world, faults=faults, page_size=3) as (api, client, _):
+        ledger = MemoryLedger()
+        stream = client.sessions.stream(start_time=LONG_AGO, end_time=api.now + timedelta(days=1))
+        report = await run(stream, AsyncMock(), on_failure="park", ledger=ledger)
+        assert (report.handled, report.given_up) == (7, 2)
+        assert all("yesterday" in one.raw for one in [one async for one in ledger.list()])
+    async with feed(world, faults=faults, page_size=3) as (_, client, _):
+        with pytest.raises(MalformedSessionError):
+            await run(client.sessions.stream(start_time=LONG_AGO), AsyncMock())
+
+
+# Stopping
+
+
+@virtual
+async def test_closing_the_stream_drains_and_returns():
+    async with feed(World(sessions=100, changes_per_hour=0)) as (_, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        handled, store = Handled(seconds=20), MemoryStore()
+        running = asyncio.ensure_future(run(stream, handled, store=store, concurrency=4))
+        await pass_time(50)
+        await stream.aclose()
+        report = await running
+        assert report.handled == len(handled) == 12
+        assert report.left == 88
+        kept = await store.load("test")
+        assert kept is not None
+        assert set(kept.position.settled) == {one.key for one in handled}
+        assert handled.running.total() == 0
+
+
+@virtual
+async def test_a_handler_that_does_not_end_is_cancelled_after_the_drain():
+    async with feed(World(sessions=3, changes_per_hour=0)) as (_, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        running = asyncio.ensure_future(run(stream, Handled(seconds=1e6), drain_timeout=7))
+        await pass_time(50)
+        await stream.aclose()
+        begun = LoopClock().monotonic()
+        report = await running
+        assert 7 <= LoopClock().monotonic() - begun < 8
+        assert (report.handled, report.left) == (0, 3)
+
+
+@virtual
+async def test_cancelled_it_stops_at_once_and_saves_what_is_settled():
+    async with feed(World(sessions=100, changes_per_hour=0)) as (_, client, events):
+        handled, store = Handled(seconds=1), MemoryStore()
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        running = asyncio.ensure_future(
+            run(stream, handled, store=store, concurrency=4, observer=events.append)
+        )
+        await pass_time(5.5)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        kept = await store.load("test")
+        assert kept is not None
+        assert set(kept.position.settled) == {one.key for one in handled}
+        (stopped,) = [event for event in events if isinstance(event, ConsumerStopped)]
+        assert (stopped.handled, stopped.left) == (len(handled), 100 - len(handled))
+    assert len(asyncio.all_tasks()) == 1
+
+
+# Going on
+
+
+@virtual
+async def test_a_second_run_goes_on_where_the_first_was_stopped():
+    async with feed(World(sessions=100, changes_per_hour=0), page_size=30) as (api, client, _):
+        store, handled = MemoryStore(), Handled(seconds=1)
+        end = api.now + timedelta(days=1)
+        for _ in range(50):
+            stream = client.sessions.stream(start_time=LONG_AGO, end_time=end)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(4.5):
+                    await run(stream, handled, store=store, concurrency=2)
+        assert Counter(map(key, handled)) == dict.fromkeys(api.world.latest(), 1)
+
+
+@virtual
+async def test_a_start_that_has_moved_on_resumes_and_other_filters_do_not():
+    async with feed(World(sessions=10, changes_per_hour=0)) as (api, client, _):
+        store, end = MemoryStore(), api.now
+        handled = Handled()
+        await run(client.sessions.stream(start_time=LONG_AGO, end_time=end), handled, store=store)
+        later = LONG_AGO + timedelta(days=1)
+        await run(client.sessions.stream(start_time=later, end_time=end), handled, store=store)
+        assert len(handled) == 10
+        assert api.requests[-1].query["startTime"] == "2020-01-01T00:00:00Z"
+        drivers = api.world.drivers[:1]
+        other = client.sessions.stream(start_time=LONG_AGO, end_time=end, driver_ids=drivers)
+        with pytest.raises(QueryMismatchError, match="driverIds") as caught:
+            await run(other, handled, store=store)
+        assert "driverIds" in caught.value.asked
+        assert "driverIds" not in caught.value.stored
+        earlier = client.sessions.stream(start_time=LONG_AGO - timedelta(days=1), end_time=end)
+        with pytest.raises(QueryMismatchError):
+            await run(earlier, handled, store=store)
+
+
+@virtual
+async def test_two_consumers_of_one_name_are_one_too_many():
+    async with feed(World(sessions=200, changes_per_hour=0), page_size=10) as (_, client, _):
+        store = MemoryStore()
+        runs = [
+            run(client.sessions.stream(start_time=LONG_AGO), Handled(), store=store)
+            for _ in range(2)
+        ]
+        tasks = [asyncio.ensure_future(one) for one in runs]
+        done, (other,) = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        with pytest.raises(StaleCheckpointError):
+            await done.pop()
+        other.cancel()
+        with suppress(asyncio.CancelledError):
+            await other
+
+
+@virtual
+async def test_checkpoints_are_saved_at_most_every_second_and_at_the_end():
+    events = []
+    sessions = [session(n, driver=str(n)) for n in range(1000)]
+    await run(pages(sessions), Handled(0.1), concurrency=10, observer=events.append)
+    saves = [event for event in events if isinstance(event, CheckpointSaved)]
+    assert 9 <= len(saves) <= 13
+    assert [event.revision for event in saves] == list(range(1, len(saves) + 1))
+
+
+class Flaky(MappingStore):
+    """A store whose saves fail in turn before and after they have happened."""
+
+    def __init__(self):
+        super().__init__({})
+        self.saves = 0
+
+    async def save(self, name, position, *, after):
+        self.saves += 1
+        if self.saves % 3 == 1:
+            raise OSError("not happened")
+        kept = await super().save(name, position, after=after)
+        if self.saves % 3 == 2:
+            raise OSError("happened, and the answer was lost")
+        return kept
+
+
+@virtual
+async def test_a_store_that_fails_now_and_then_is_asked_again():
+    store, events = Flaky(), []
+    sessions = [session(n) for n in range(100)]
+    report = await run(pages(sessions), Handled(), store=store, observer=events.append)
+    kept = await store.load("test")
+    assert kept is not None
+    assert kept.position == report.position
+    assert any(isinstance(event, SaveFailed) for event in events)
+
+
+@virtual
+async def test_a_store_that_fails_for_good_stops_the_consumer():
+    class Broken(MemoryStore):
+        async def save(self, name, position, *, after):
+            raise OSError("no such table")
+
+    with pytest.raises(OSError, match="no such table"):
+        await run(pages([session(n) for n in range(10_000)]), Handled(), store=Broken())
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("handler", print),
+        ("handler", partial(print)),
+        ("on_failure", "ignore"),
+        ("concurrency", 0),
+        ("max_unsettled", 0),
+        ("max_unsettled_bytes", 0),
+        ("drain_timeout", -1),
+        ("store", 7),
+        ("ledger", None),
+    ],
+)
+async def test_bad_input_is_refused_by_name(argument, value):
+    more = {"on_failure": "park"} if argument == "ledger" else {}
+    arguments = {"handler": AsyncMock(), argument: value} | more
+    with pytest.raises(InvalidArgumentError, match=f"^{argument}: "):
+        await run(pages([]), **arguments)
+
+
+@virtual
+async def test_name_and_store_belong_to_one_of_the_two():
+    async with feed() as (_, client, _):
+        kept = client.sessions.stream(start_time=LONG_AGO, name="x", store=MemoryStore())
+        with pytest.raises(InvalidArgumentError, match="^stream: "):
+            await run(kept, AsyncMock())
+
+
+def test_keys_name_versions_as_the_emulator_does():
+    assert keys([session(1)]) == [("s1", "2026-01-01T00:00:01.000Z")]

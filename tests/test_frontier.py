@@ -1,0 +1,134 @@
+"""The commit is exactly the finished prefix, and the keys settled beyond it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coachstream import MalformedSessionError, Position
+from coachstream.frontier import RECENT, Frontier, Reading
+from coachstream.models import CoachingSession, Driver
+
+BIRTH = datetime(2026, 1, 1, tzinfo=UTC)
+START = Position(query="q", origin="q", cursor="start", cursor_time=BIRTH)
+
+
+def at(number):
+    return BIRTH + timedelta(minutes=number)
+
+
+def session(number):
+    return CoachingSession(
+        id=f"s{number}",
+        updated_at_time=at(number),
+        driver=Driver(driver_id="1"),
+        session_status="upcoming",
+        coaching_type="unknown",
+    )
+
+
+def reading(*numbers, cursor, moved=True, **more):
+    return Reading(
+        entries=tuple(map(session, numbers)),
+        cursor=cursor,
+        cursor_time=at(999),
+        moved=moved,
+        size=10,
+        **more,
+    )
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=8), st.data())
+def test_the_position_is_exactly_the_finished_prefix_and_what_is_settled_beyond(shape, data):
+    frontier, pages, number = Frontier(START), [], 0
+    for index, (size, moved) in enumerate(shape):
+        pages.append((list(range(number, number + size)), f"c{index}" if moved else None))
+        number += size
+    opened = [frontier.open(reading(*e, cursor=c, moved=c is not None)) for e, c in pages]
+    todo = data.draw(
+        st.permutations([(p, i) for p, (e, _) in enumerate(pages) for i in range(len(e))])
+    )
+    settled = set()
+    for step in [None, *todo]:
+        if step is not None:
+            page, index = step
+            frontier.settle(opened[page], index)
+            settled.add(pages[page][0][index])
+        # The truth, worked out the slow way.
+        cursor, beyond, passed = "start", [], 0
+        for entries, own in pages:
+            if not set(entries) <= settled:
+                break
+            passed += 1
+            if own is not None:
+                cursor, beyond = own, [] if entries else beyond
+            else:
+                beyond += entries
+        ahead = [n for entries, _ in pages[passed:] for n in entries if n in settled]
+        position = frontier.position
+        assert position.cursor == cursor
+        assert position.settled == tuple(session(n).key for n in [*beyond, *ahead])
+        waiting = [n for entries, _ in pages for n in entries if n not in settled]
+        highest = max(settled, default=None)
+        expected = None if highest is None else at(min([highest, *waiting]))
+        assert position.watermark == expected
+        assert frontier.unsettled == len(waiting)
+        assert frontier.open_sessions == sum(len(e) for e, _ in pages[passed:])
+        assert frontier.size == 10 * len(pages[passed:])
+
+
+def test_it_goes_on_from_what_was_saved():
+    saved = Position(
+        query="q",
+        origin="o",
+        cursor="c",
+        cursor_time=BIRTH,
+        settled=(session(1).key,),
+        recent=(session(0).key,),
+        watermark=at(1),
+        dead_cursor="d",
+    )
+    assert Frontier(saved).position == saved
+
+
+def test_recent_keys_are_kept_but_not_for_ever():
+    frontier = Frontier(START)
+    for number in range(3 * RECENT):
+        page = frontier.open(reading(number, cursor=f"c{number}", dead_cursor=None))
+        frontier.settle(page, 0)
+    assert frontier.position.recent == tuple(session(n).key for n in range(2 * RECENT, 3 * RECENT))
+
+
+def test_when_reading_began_again_the_old_cursor_means_nothing():
+    frontier = Frontier(START)
+    page = frontier.open(reading(1, cursor="old"))
+    again = frontier.open(reading(2, cursor=None, moved=False, query="q2", dead_cursor="old"))
+    assert frontier.position.dead_cursor == "old", "told at once"
+    frontier.settle(again, 0)
+    assert frontier.position.query == "q", "the page before is not finished"
+    frontier.settle(page, 0)
+    position = frontier.position
+    assert (position.query, position.origin, position.cursor) == ("q2", "q", None)
+    assert position.settled == (session(2).key,)
+
+
+def test_malformed_sessions_count_by_what_of_them_can_be_read():
+    named = MalformedSessionError("x", raw=b"{}", session_id="m", updated_at_time=at(5))
+    frontier = Frontier(START)
+    page = frontier.open(
+        Reading(entries=(named, MalformedSessionError("x", raw=b"")), cursor="c", moved=True)
+    )
+    frontier.settle(page, 0)
+    assert frontier.position.settled == (("m", at(5)),)
+    assert frontier.position.watermark == at(5)
+    frontier.settle(page, 1)
+    assert frontier.position.cursor == "c"
+
+
+def test_settling_twice_is_a_mistake():
+    frontier = Frontier(START)
+    page = frontier.open(reading(1, 2, cursor="c"))
+    frontier.settle(page, 0)
+    with pytest.raises(AssertionError):
+        frontier.settle(page, 0)
