@@ -25,6 +25,8 @@ def server_url(*, region: str, base_url: str | None) -> URL:
     one_of("region", region, list(REGIONS))
     if base_url is None:
         return URL(REGIONS[region])
+    if region != "us":
+        raise InvalidArgumentError("base_url", "names a server, and so does region; give one")
     try:
         url = URL(base_url)
     except (TypeError, ValueError) as error:
@@ -37,7 +39,8 @@ def server_url(*, region: str, base_url: str | None) -> URL:
         )
     if url.scheme == "http" and not _is_loopback(url.host):
         raise InvalidArgumentError(
-            "base_url", f"plain HTTP to {url.host} would show the token to others; use https"
+            "base_url",
+            f"plain HTTP to {url.host} would show the token to others; it is for loopback only",
         )
     return url
 

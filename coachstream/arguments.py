@@ -3,8 +3,24 @@
 import inspect
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 from .errors import InvalidArgumentError
+
+T = TypeVar("T")
+
+
+def positive(argument: str, value: float) -> float:
+    """Return ``value``.
+
+    Raises:
+        InvalidArgumentError: it is not a positive, finite number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidArgumentError(argument, f"needs a number, not {value!r}")
+    if not 0 < value < float("inf"):
+        raise InvalidArgumentError(argument, f"needs a number above 0, not {value}")
+    return float(value)
 
 
 def seconds(argument: str, value: float | timedelta) -> float:
@@ -13,13 +29,7 @@ def seconds(argument: str, value: float | timedelta) -> float:
     Raises:
         InvalidArgumentError: it is not a positive, finite number of seconds or ``timedelta``.
     """
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidArgumentError(argument, f"needs seconds or a timedelta, not {value!r}")
-    if not 0 < value < float("inf"):
-        raise InvalidArgumentError(argument, f"needs a positive duration, not {value}")
-    return float(value)
+    return positive(argument, value.total_seconds() if isinstance(value, timedelta) else value)
 
 
 def flag(argument: str, value: bool) -> bool:
@@ -37,10 +47,10 @@ def at_least_one(argument: str, value: int) -> int:
     """Return ``value``.
 
     Raises:
-        InvalidArgumentError: it is below 1.
+        InvalidArgumentError: it is below 1, or not whole.
     """
-    if value < 1:
-        raise InvalidArgumentError(argument, f"needs at least 1, not {value}")
+    if isinstance(value, bool | str) or value < 1:
+        raise InvalidArgumentError(argument, f"needs a whole number from 1 up, not {value!r}")
     return value
 
 
@@ -52,6 +62,17 @@ def one_of(argument: str, value: str, choices: Sequence[str]) -> str:
     """
     if value not in choices:
         raise InvalidArgumentError(argument, f"{value!r} is none of {', '.join(choices)}")
+    return value
+
+
+def instance_of(argument: str, value: T, kind: type[T]) -> T:
+    """Return ``value``.
+
+    Raises:
+        InvalidArgumentError: it is of another kind.
+    """
+    if not isinstance(value, kind):
+        raise InvalidArgumentError(argument, f"needs a {kind.__name__}, not {value!r}")
     return value
 
 

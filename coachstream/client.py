@@ -1,5 +1,6 @@
 """The front door: one organisation's token, server and limits."""
 
+import inspect
 import re
 from datetime import timedelta
 from random import Random
@@ -10,7 +11,7 @@ import aiohttp
 import anyio
 
 from .address import server_url
-from .arguments import at_least_one, seconds
+from .arguments import at_least_one, instance_of, seconds
 from .assignments import Assignments
 from .background import Background
 from .clock import Clock, SystemClock
@@ -73,8 +74,10 @@ class Client:
         if api_version is not None and not re.fullmatch(r"[0-9A-Za-z.-]+", api_version):
             raise InvalidArgumentError("api_version", f"{api_version!r} is not a version")
         clock = clock or SystemClock()
-        retry = retry or RetryPolicy()
-        limits = rate_limits or RateLimits()
+        retry = instance_of("retry", retry or RetryPolicy(), RetryPolicy)
+        limits = instance_of("rate_limits", rate_limits or RateLimits(), RateLimits)
+        if inspect.iscoroutinefunction(observer):
+            raise InvalidArgumentError("observer", "needs a plain function; nobody would await it")
         observer = guarded(observer or log_event)
         self._background = Background()
         exchange = Exchange(

@@ -1,6 +1,7 @@
 """The token: where it comes from, and how it is kept out of sight."""
 
 import asyncio
+import inspect
 import os
 from collections.abc import Awaitable, Callable
 from typing import SupportsIndex
@@ -89,7 +90,10 @@ class Credentials:
 
 async def _provided(provider: TokenProvider) -> Secret:
     try:
-        return _checked(_secret(await provider()), "the provider's is")
+        giving = provider()
+        if not inspect.isawaitable(giving):
+            raise InvalidArgumentError("token", "the provider is not an async function")
+        return _checked(_secret(await giving), "the provider's is")
     except StopAsyncIteration as stop:
         # It would end the loop over a stream as if there were no more sessions.
         raise RuntimeError("the token provider has no more tokens") from stop

@@ -34,6 +34,7 @@ CoachStreamError
 |-- TooManyFailuresError       so many sessions failed that something else must be wrong
 `-- CheckpointError            a store can't be used as it is
     |-- StaleCheckpointError     someone else moved this checkpoint
+    |   `-- SaveUndoneError        a transaction of yours was taken back, and a save with it
     |-- CorruptCheckpointError   what is stored is damaged
     `-- NewerCheckpointError     what is stored was written by a later version of this library
 
@@ -94,6 +95,9 @@ class ApiError(CoachStreamError):
     Raised as itself for a status the API does not document.
     """
 
+    hint: ClassVar[str] = ""
+    """What to look at first."""
+
     def __init__(
         self,
         status: int,
@@ -103,9 +107,12 @@ class ApiError(CoachStreamError):
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         retry_after: float | None = None,
+        route: str | None = None,
     ) -> None:
-        trace = f" (request {request_id})" if request_id else ""
-        super().__init__(f"{status}: {message}{trace}")
+        parts = [f"{route}: " if route else "", f"{status}: {message}"]
+        parts += [f" ({self.hint})" if self.hint else ""]
+        parts += [f" (request {request_id})" if request_id else ""]
+        super().__init__("".join(parts))
         self.status = status
         self.message = message
         """The server's words; documented as not fit for programs to read."""
@@ -116,10 +123,14 @@ class ApiError(CoachStreamError):
         self.body = body[:EXCERPT_BYTES]
         """The first kilobytes of the answer, JSON or not."""
         self.retry_after = retry_after
+        self.route = route
+        """Method and path of the request."""
 
 
 class RedirectError(ApiError):
     """3xx: redirects are refused, so that the token is sent to no other place."""
+
+    hint = "redirects are not followed; is base_url right?"
 
 
 class BadRequestError(ApiError):
@@ -129,9 +140,13 @@ class BadRequestError(ApiError):
 class UnauthorizedError(ApiError):
     """401: the token is not valid."""
 
+    hint = "is it a token of this region?"
+
 
 class ForbiddenError(ApiError):
     """403: the token lacks a scope (Read Coaching, Write Coaching) or the account a licence."""
+
+    hint = "does the token have the scope, Read Coaching or Write Coaching?"
 
 
 class NotFoundError(ApiError):
@@ -288,6 +303,10 @@ class CheckpointError(CoachStreamError):
 
 class StaleCheckpointError(CheckpointError):
     """Someone else has moved this checkpoint since it was read: two consumers share one name."""
+
+
+class SaveUndoneError(StaleCheckpointError):
+    """A transaction with a save in it was taken back; what is kept is the truth, so begin anew."""
 
 
 class CorruptCheckpointError(CheckpointError):

@@ -5,9 +5,16 @@ from random import Random
 
 import anyio
 
-from .checkpoints import Store, StoreLike, open_store
+from .checkpoints import PostgresStore, Store, StoreLike, open_store
+from .checkpoints.postgres import Connection
 from .clock import Clock
-from .errors import CoachStreamError, QueryMismatchError, StaleCheckpointError
+from .errors import (
+    CoachStreamError,
+    InvalidArgumentError,
+    QueryMismatchError,
+    SaveUndoneError,
+    StaleCheckpointError,
+)
 from .models import Position
 from .query import Query
 from .retry import RetryPolicy
@@ -42,12 +49,18 @@ class Keeper:
         self._saved: Position | None = None
         self._saved_at = float("-inf")
         self._unsure: list[Position] = []  # saves that may have happened, or not
+        self._undone_at: int | None = None  # the revision kept, if the last transaction was undone
         self._lock = anyio.Lock()
 
     @property
     def due(self) -> bool:
         """Whether the last save is long enough ago."""
         return self._clock.monotonic() - self._saved_at >= INTERVAL
+
+    @property
+    def in_transactions(self) -> bool:
+        """Whether saves happen in the caller's transactions, one of which may be open now."""
+        return self._undone_at is not None
 
     async def load(self, asked: Query) -> Position:
         """Return where to go on with the query, which is the start if nothing is kept.
@@ -68,8 +81,8 @@ class Keeper:
         self._revision, self._saved = kept.revision, kept.position
         return kept.position
 
-    async def save(self, position: Position) -> None:
-        """Keep the position, unless it is kept already.
+    async def save(self, position: Position, *, on: Connection | None = None) -> None:
+        """Keep the position, unless it is kept already; ``on`` as for `PostgresStore.save`.
 
         Raises:
             StaleCheckpointError: someone else has moved the checkpoint.
@@ -79,7 +92,10 @@ class Keeper:
             if position == self._saved:
                 return
             began = self._clock.monotonic()
-            await self._save_patiently(position)
+            if on is None:
+                await self._save_patiently(position)
+            else:
+                await self._save_on(on, position)
             self._saved, self._saved_at = position, self._clock.monotonic()
             taken = self._saved_at - began
             self._observer(CheckpointSaved(name=self._name, revision=self._revision, seconds=taken))
@@ -106,13 +122,26 @@ class Keeper:
         if isinstance(self._own_store, Store):
             await self._own_store.aclose()
 
+    async def _save_on(self, connection: Connection, position: Position) -> None:
+        if not isinstance(self._store, PostgresStore):
+            raise InvalidArgumentError("on", "only a PostgresStore saves on a connection")
+        before = self._revision
+        kept = await self._store.save(self._name, position, after=before, on=connection)
+        # Whether that transaction is committed, we are not told.
+        self._revision, self._undone_at = kept.revision, before
+
     async def _save_once(self, position: Position) -> None:
         self._unsure.append(position)
         try:
             kept = await self._store.save(self._name, position, after=self._revision)
         except StaleCheckpointError:
-            # Our own, if an earlier save of ours was cut off after it had happened.
             found = await self._store.load(self._name)
+            if self._undone_at == (0 if found is None else found.revision):
+                raise SaveUndoneError(
+                    f"a transaction with a save of {self._name!r} in it was taken back, so what is "
+                    "settled here is not so in the store: begin a new stream"
+                ) from None
+            # Our own, if an earlier save was cut off after it had happened.
             ours = found is not None and found.position in self._unsure
             if found is None or not ours or found.revision != self._revision + 1:
                 raise
@@ -122,4 +151,5 @@ class Keeper:
                 await self._save_once(position)
         else:
             self._revision = kept.revision
+            self._undone_at = None
             self._unsure.clear()

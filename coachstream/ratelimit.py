@@ -8,8 +8,8 @@ halves, and it creeps back to the full rate with every request let through.
 import anyio
 from aiolimiter import AsyncLimiter
 
+from .arguments import positive
 from .clock import Clock
-from .errors import InvalidArgumentError
 
 SESSIONS_PER_SECOND = 5.0
 """Documented for ``GET /coaching/sessions/stream`` in Samsara's OpenAPI description."""
@@ -107,6 +107,4 @@ class RateLimits:
 
 
 def _rate(argument: str, rate: float | None) -> float | None:
-    if rate is not None and not 0 < rate < float("inf"):
-        raise InvalidArgumentError(argument, f"needs requests per second above 0, not {rate}")
-    return rate
+    return None if rate is None else positive(argument, rate)

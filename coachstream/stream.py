@@ -1,7 +1,7 @@
 """The stream: sessions to loop over, and how far you have come."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from functools import partial
 from types import TracebackType
@@ -10,12 +10,14 @@ from typing import Self
 import anyio
 
 from .background import Background, Ongoing
+from .checkpoints.postgres import Connection
 from .clock import Clock
 from .cursors import Entry
 from .errors import (
     ClosedError,
     InvalidArgumentError,
     MalformedSessionError,
+    SaveUndoneError,
     StreamInUseError,
 )
 from .frontier import Frontier, OpenPage, Reading
@@ -127,15 +129,27 @@ class SessionStream:
             size=reading.size,
         )
 
-    async def ack(self) -> None:
+    async def ack(self, *, on: Connection | None = None) -> None:
         """Settle what is in hand now, and save, if there is a store: when this returns, it is done.
+
+        With a `PostgresStore`, ``on`` may be a connection of yours with an open transaction: then
+        what you wrote in it and the place in the stream are committed together, or neither. After a
+        transaction that was taken back, begin a new stream::
+
+            async for session in stream:
+                async with connection.transaction():
+                    await connection.execute(...)
+                    await stream.ack(on=connection)
 
         Raises:
             StaleCheckpointError: someone else has moved the checkpoint.
+            InvalidArgumentError: the store can't save on a connection.
         """
         self._held = 0
         if self._keeper is not None:
-            await self._keeper.save(self.position)
+            await self._keeper.save(self.position, on=on)
+        elif on is not None:
+            raise InvalidArgumentError("on", "the stream has no store to save in")
 
     @property
     def position(self) -> Position:
@@ -162,15 +176,17 @@ class SessionStream:
         Raises:
             StaleCheckpointError: someone else has moved the checkpoint.
         """
-        if not self._closed:
-            self._closed = True
-            self._reader.announce(StreamEnded())
+        if self._closed:
+            return
+        self._closed = True
+        self._reader.announce(StreamEnded())
         await self._fetch.cancel()
         if self._keeper is not None:
             # Also when it is closed because all is being cancelled.
             with anyio.move_on_after(LAST_SAVE, shield=True):
-                if self._begun:
-                    await self._keeper.save(self.position)
+                with suppress(SaveUndoneError):  # then what is kept is right, and stays
+                    if self._begun:
+                        await self._keeper.save(self.position)
                 await self._keeper.aclose()
 
     async def __aenter__(self) -> Self:
@@ -232,7 +248,7 @@ class SessionStream:
     async def _save_and_read(self, keeper: Keeper) -> Reading:
         if not self._begun:
             self._begin_at(await keeper.load(self._query))
-        elif keeper.due or self._reader.wait > 0:
+        elif not keeper.in_transactions and (keeper.due or self._reader.wait > 0):
             await keeper.save(self._frontier.position)
         return await self._reader.read()
 

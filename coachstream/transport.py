@@ -173,7 +173,7 @@ class Transport:
             except UndecodableError as error:
                 failure = UndecodableError(str(error), body=_without(token, answer.body))
         else:
-            failure = _refusal(answer, token, now=self._clock.now())
+            failure = _refusal(answer, token, now=self._clock.now(), route=request.route)
         # Raised here, apart from what it was made of: a proxy's page may repeat the request, token
         # and all, and so would the variables of the frames that read it.
         raise failure
@@ -183,11 +183,11 @@ class Transport:
         await self._exchange.aclose()
 
 
-def _refusal(answer: Answer, token: Secret, *, now: datetime) -> ApiError:
+def _refusal(answer: Answer, token: Secret, *, now: datetime, route: str) -> ApiError:
     masked = CIMultiDict(
         (name, _without(token, value.encode()).decode()) for name, value in answer.headers.items()
     )
-    return wire.refusal(answer.status, masked, _without(token, answer.body), now=now)
+    return wire.refusal(answer.status, masked, _without(token, answer.body), now=now, route=route)
 
 
 def _without(token: Secret, text: bytes) -> bytes:

@@ -246,7 +246,14 @@ _BY_STATUS: Final[Mapping[int, type[ApiError]]] = {
 }
 
 
-def refusal(status: int, headers: Mapping[str, str], body: bytes, *, now: datetime) -> ApiError:
+def refusal(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    now: datetime,
+    route: str | None = None,
+) -> ApiError:
     """Turn any answer but a 200 into its error.
 
     Bodies are ``{message, requestId}``, but 5xx ones may be plain text
@@ -264,6 +271,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, *, now: dateti
         headers=headers,
         body=body,
         retry_after=retry_after(headers, now=now),
+        route=route,
     )
 
 

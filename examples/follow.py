@@ -4,6 +4,7 @@ SAMSARA_API_TOKEN=... python examples/follow.py
 """
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from coachstream import Client, SessionStatus
@@ -23,4 +24,5 @@ async def main(base_url: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main())

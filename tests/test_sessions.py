@@ -389,7 +389,7 @@ def test_what_asking_again_cannot_mend_is_raised_at_once(status):
     async def run():
         async with feed(quiet_world(1), faults=[refuse(status)]) as (api, client, _):
             stream = client.sessions.stream(start_time=LONG_AGO)
-            with pytest.raises(Exception, match=f"^{status}: "):
+            with pytest.raises(Exception, match=f"^GET /coaching/sessions/stream: {status}: "):
                 await anext(stream)
             assert len(api.requests) == 1
 

@@ -494,6 +494,10 @@ def test_a_secret_masks_its_repr_and_nothing_else():
         ("api_version", "2025\r\nX-Evil: 1"),
         ("api_version", ""),
         ("timeout", 0),
+        ("retry", 5),
+        ("rate_limits", 3),
+        ("observer", one_page),
+        ("max_page_bytes", "5"),
         ("max_page_bytes", 0),
     ],
 )
@@ -501,6 +505,38 @@ def test_bad_input_is_refused_by_name(argument, value):
     with pytest.raises(InvalidArgumentError, match=f"^{argument}: ") as caught:
         Client(TOKEN, **{argument: value})
     assert "secret" not in str(caught.value)
+
+
+def test_a_region_and_a_server_are_one_too_many():
+    with pytest.raises(InvalidArgumentError, match="^base_url: "):
+        Client(TOKEN, region="eu", base_url="https://api.samsara.com")
+
+
+async def test_a_provider_that_is_not_async_is_told_so():
+    async with Client(lambda: TOKEN, **ONCE) as client:  # type: ignore[arg-type,return-value]
+        with pytest.raises(InvalidArgumentError, match="^token: the provider is not"):
+            await first(client.assignments.list())
+
+
+@virtual
+async def test_a_short_token_is_not_masked_wherever_its_letters_stand():
+    body = "invalid or expired pagination cursor"
+    async with (
+        Emulator(faults=[refuse(400, body=body)]) as api,
+        Client("x", base_url=api.url, clock=LoopClock()) as client,
+    ):
+        with pytest.raises(coachstream.BadRequestError, match=body):
+            await first(client.assignments.list())
+
+
+@virtual
+async def test_an_error_names_the_request():
+    async with feed(faults=[refuse(403)]) as (_, client, _):
+        with pytest.raises(coachstream.ForbiddenError) as caught:
+            await client.assignments.assign("1", "2")
+        assert str(caught.value).startswith(
+            "PUT /coaching/driver-coach-assignments: 403: Permission denied. (does the token"
+        )
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,8 @@ def test_each_status_has_its_error(status, kind):
     assert error.request_id == "h"
     assert error.body == body
     assert error.transient == (status in TRANSIENT)
-    assert str(error) == f"{status}: Invalid token. (request h)"
+    hint = f" ({kind.hint})" if kind.hint else ""
+    assert str(error) == f"{status}: Invalid token.{hint} (request h)"
 
 
 def test_the_request_id_may_stand_in_the_body_only():
