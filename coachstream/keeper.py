@@ -49,6 +49,7 @@ class Keeper:
         self._saved: Position | None = None
         self._saved_at = float("-inf")
         self._unsure: list[Position] = []  # saves that may have happened, or not
+        self._undone = False  # a transaction with a save in it was taken back
         self._undone_at: int | None = None  # the revision kept, if the last transaction was undone
         self._lock = anyio.Lock()
 
@@ -88,6 +89,7 @@ class Keeper:
             StaleCheckpointError: someone else has moved the checkpoint.
             Exception: what the store raised, after as many tries as the policy allows.
         """
+        self._refuse_if_undone()
         async with self._lock:
             if position == self._saved:
                 return
@@ -117,6 +119,13 @@ class Keeper:
             else:
                 return
 
+    def _refuse_if_undone(self) -> None:
+        if self._undone:
+            raise SaveUndoneError(
+                f"a transaction with a save of {self._name!r} in it was taken back, so what is "
+                "settled here is not settled in the store: begin a new stream"
+            )
+
     async def aclose(self) -> None:
         """Close the store, if it was opened here."""
         if isinstance(self._own_store, Store):
@@ -126,7 +135,12 @@ class Keeper:
         if not isinstance(self._store, PostgresStore):
             raise InvalidArgumentError("on", "only a PostgresStore saves on a connection")
         before = self._revision
-        kept = await self._store.save(self._name, position, after=before, on=connection)
+        try:
+            kept = await self._store.save(self._name, position, after=before, on=connection)
+        except BaseException:
+            # What was to be committed with it is not, so this place must not be saved either.
+            self._undone = True
+            raise
         # Whether that transaction is committed, we are not told.
         self._revision, self._undone_at = kept.revision, before
 
@@ -137,10 +151,8 @@ class Keeper:
         except StaleCheckpointError:
             found = await self._store.load(self._name)
             if self._undone_at == (0 if found is None else found.revision):
-                raise SaveUndoneError(
-                    f"a transaction with a save of {self._name!r} in it was taken back, so what is "
-                    "settled here is not so in the store: begin a new stream"
-                ) from None
+                self._undone = True
+                self._refuse_if_undone()
             # Our own, if an earlier save was cut off after it had happened.
             ours = found is not None and found.position in self._unsure
             if found is None or not ours or found.revision != self._revision + 1:

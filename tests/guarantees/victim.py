@@ -46,6 +46,7 @@ class Work:
         os.write(self._log, f"{line}\n".encode())
         say(f"handled {line}")
         await self._dawdle(0.01)  # in which the effect is there, and is not settled
+        say(f"done {line}")
 
     async def _dawdle(self, longest: float) -> None:
         if self._chance.random() < 0.5:
