@@ -17,6 +17,7 @@ from tests.rim import Rim, client_at
 from tests.virtual_time import LoopClock
 
 
+@pytest.mark.timeout(900)
 @given(histories())
 @thoroughly
 def test_no_life_leaves_anything_running(history: History) -> None:

@@ -38,7 +38,7 @@ class Life:
         self.acknowledged = 0
         """The last revision it has said is saved."""
         self.done_before: dict[int, set[Key]] = {}
-        """What it was done with when it said that a revision is saved. The next has that settled."""
+        """What it was done with when it said that one is saved; in the next that is settled."""
         self._done: set[Key] = set()
 
     async def word(self) -> list[str]:

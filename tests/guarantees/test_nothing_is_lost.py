@@ -1,8 +1,11 @@
 """Promise 1: every version the API serves reaches the handler, whatever crashes, and whenever."""
 
+import pytest
 from hypothesis import given
 
 from tests.guarantees.histories import History, histories, live, thoroughly
+
+pytestmark = pytest.mark.timeout(900)  # for as many histories as are asked for
 
 
 @given(histories())
