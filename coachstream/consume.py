@@ -113,4 +113,9 @@ async def consume(
         observer=observer,
         clock=clock,
     )
-    return await consumer.run(await source.begin_with(keeper))
+    try:
+        frontier = await source.begin_with(keeper)
+    except BaseException:
+        await keeper.aclose()
+        raise
+    return await consumer.run(frontier)

@@ -6,6 +6,7 @@ from random import Random
 import anyio
 
 from .checkpoints import PostgresStore, Store, StoreLike, open_store
+from .checkpoints.names import checked_name
 from .checkpoints.postgres import Connection
 from .clock import Clock
 from .errors import (
@@ -40,7 +41,7 @@ class Keeper:
         self._store = open_store(store)
         # A store opened here is closed here.
         self._own_store = self._store if isinstance(store, str) else None
-        self._name = name
+        self._name = checked_name(name)
         self._clock = clock
         self._observer = observer
         self._retry = retry or RetryPolicy()

@@ -155,6 +155,16 @@ class Sessions:
         return Keeper(store, name=name, clock=self._clock, observer=self._observer)
 
     async def aclose(self) -> None:
-        """Close the streams that keep their place in a store, which saves it."""
+        """Close the streams that keep their place in a store, which saves it.
+
+        Raises:
+            Exception: what the first that failed raised; the others are closed all the same.
+        """
+        failure: Exception | None = None
         for stream in self._kept:
-            await stream.aclose()
+            try:
+                await stream.aclose()
+            except Exception as error:  # noqa: BLE001  # raised below, after the others
+                failure = failure or error
+        if failure is not None:
+            raise failure

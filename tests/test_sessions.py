@@ -18,6 +18,7 @@ from coachstream import (
     MalformedSessionError,
     Page,
     RetryPolicy,
+    StaleCheckpointError,
     StreamInUseError,
     StreamState,
     UnauthorizedError,
@@ -895,6 +896,26 @@ async def test_closing_the_client_saves_what_its_streams_have_settled():
 
 
 @virtual
+async def test_one_stream_that_cannot_be_saved_keeps_no_other_from_it():
+    stores: list[dict[str, bytes]] = [{}, {}, {}]
+
+    async def service():
+        async with feed(quiet_world(10)) as (_, client, _):
+            for store in stores:
+                await take(client.sessions.stream(start_time=LONG_AGO, name="x", store=store), 4)
+            other = client.sessions.stream(start_time=LONG_AGO, name="x", store=stores[0])
+            await anext(other)
+            await other.ack()
+
+    with pytest.raises(StaleCheckpointError):
+        await service()
+    for store in stores[1:]:
+        kept = await MappingStore(store).load("x")
+        assert kept is not None
+        assert len(kept.position.settled) == 3
+
+
+@virtual
 async def test_an_idle_stream_has_saved_what_it_settled():
     store: dict[str, bytes] = {}
     async with feed(quiet_world(5)) as (_, client, _):
@@ -912,6 +933,7 @@ async def test_an_idle_stream_has_saved_what_it_settled():
         ("name", {"store": {}}),
         ("store", {"name": "x"}),
         ("store", {"name": "x", "store": 7}),
+        ("name", {"name": "", "store": {}}),
         ("after", {"name": "x", "store": {}, "after": "c"}),
         ("on_expired", {"on_expired": "panic"}),
     ],
