@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 10.0
 """Seconds that the store waits for the server before it raises."""
+TRIES = 100
+"""How often a save is offered to a bucket that does not listen yet; each is a round trip."""
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
@@ -64,20 +66,32 @@ class NatsStore(Store):
         return kept
 
     async def _save(self, name: str, value: bytes, after: int) -> None:
-        from nats.js.errors import KeyWrongLastSequenceError  # noqa: PLC0415  # an extra
+        from nats.js.errors import (  # noqa: PLC0415  # an extra
+            KeyWrongLastSequenceError,
+            NoStreamResponseError,
+        )
 
         kept, sequence = await self._read(name)
         refuse_unless_after(name, kept, after)
-        _, bucket = await self._bucket.get()
+        client, bucket = await self._bucket.get()
         sealed = seal(Kept(after + 1, value))
-        try:
-            if kept is None:
-                await bucket.create(_key(name), sealed)
+        for left in reversed(range(TRIES)):
+            try:
+                if kept is None:
+                    await bucket.create(_key(name), sealed)
+                else:
+                    # The bucket numbers all its keys together; this is where ours was kept.
+                    await bucket.update(_key(name), sealed, last=sequence)
+            except KeyWrongLastSequenceError:
+                raise overtaken(name, after) from None
+            except NoStreamResponseError:
+                # Nobody took it. A bucket can be found a moment before it listens, when someone
+                # else is just making it.
+                if not left:
+                    raise
+                await client.flush()
             else:
-                # The bucket numbers all its keys together; this is where our revision was kept.
-                await bucket.update(_key(name), sealed, last=sequence)
-        except KeyWrongLastSequenceError:
-            raise overtaken(name, after) from None
+                return
 
     async def _read(self, name: str) -> tuple[Kept | None, int]:
         """Return what is kept and where the bucket keeps it."""

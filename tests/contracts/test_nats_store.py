@@ -12,6 +12,7 @@ from tests.contracts.positions import cursor_in, position
 from tests.servers import driver, free_port
 
 nats = driver("nats")
+NoStreamResponseError = driver("nats.js.errors").NoStreamResponseError
 pytestmark = pytest.mark.service
 
 _numbers = itertools.count(1)
@@ -69,6 +70,27 @@ async def test_a_bucket_made_meanwhile_with_other_settings_is_taken(client, buck
     monkeypatch.setattr(type(jetstream), "create_key_value", too_late)
     store = NatsStore(client, bucket=bucket)
     assert (await store.save("payroll", position(), after=0)).revision == 1
+
+
+@pytest.mark.parametrize("after", [0, 1])
+async def test_a_bucket_that_does_not_listen_yet_is_asked_again(client, bucket, monkeypatch, after):
+    store = NatsStore(client, bucket=bucket)
+    for revision in range(after):
+        await store.save("payroll", position(), after=revision)
+    _, found = await store._bucket.get()
+    silence = iter(range(3))
+    update = found._update
+
+    async def deaf_at_first(*args, **kwargs):
+        if next(silence, None) is not None:
+            raise NoStreamResponseError
+        return await update(*args, **kwargs)
+
+    monkeypatch.setattr(found, "_update", deaf_at_first)
+    assert (await store.save("payroll", position("c"), after=after)).revision == after + 1
+    silence = iter(range(10**6))
+    with pytest.raises(NoStreamResponseError):
+        await store.save("payroll", position("c"), after=after + 1)
 
 
 async def test_revisions_are_ours_and_not_the_buckets(client, bucket):

@@ -2,6 +2,7 @@
 
 import asyncio
 import warnings
+from contextlib import AsyncExitStack
 
 import msgspec
 import pytest
@@ -107,18 +108,18 @@ async def test_a_consumer_that_was_overtaken_learns_of_it(storage, store):
 @pytest.mark.parametrize("after", [0, 3])
 @pytest.mark.parametrize("stores", [1, 4])
 async def test_of_many_saves_at_once_exactly_one_wins(storage, after, stores):
-    opened = [storage.store() for _ in range(stores)]
-    for revision in range(after):
-        await opened[0].save("payroll", position(), after=revision)
-    # All with the same position: two consumers of one feed may well agree on that.
-    saves = (opened[n % stores].save("payroll", position("new"), after=after) for n in range(12))
-    outcomes = await asyncio.gather(*saves, return_exceptions=True)
-    won = [outcome for outcome in outcomes if isinstance(outcome, Checkpoint)]
-    lost = [outcome for outcome in outcomes if isinstance(outcome, StaleCheckpointError)]
-    assert (len(won), len(lost)) == (1, 11), outcomes
-    assert await opened[0].load("payroll") == won[0]
-    for store in opened:
-        await store.aclose()
+    async with AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(storage.store()) for _ in range(stores)]
+        for revision in range(after):
+            await opened[0].save("payroll", position(), after=revision)
+        # All with the same position: two consumers of one feed may well agree on that.
+        mine = position("new")
+        saves = (opened[n % stores].save("payroll", mine, after=after) for n in range(12))
+        outcomes = await asyncio.gather(*saves, return_exceptions=True)
+        won = [outcome for outcome in outcomes if isinstance(outcome, Checkpoint)]
+        lost = [outcome for outcome in outcomes if isinstance(outcome, StaleCheckpointError)]
+        assert (len(won), len(lost)) == (1, 11), outcomes
+        assert await opened[0].load("payroll") == won[0]
 
 
 async def test_names_do_not_interfere(store):
