@@ -49,7 +49,7 @@ def at_least_one(argument: str, value: int) -> int:
     Raises:
         InvalidArgumentError: it is below 1, or not whole.
     """
-    if isinstance(value, bool | str) or value < 1:
+    if type(value) is not int or value < 1:
         raise InvalidArgumentError(argument, f"needs a whole number from 1 up, not {value!r}")
     return value
 
@@ -74,6 +74,29 @@ def instance_of(argument: str, value: T, kind: type[T]) -> T:
     if not isinstance(value, kind):
         raise InvalidArgumentError(argument, f"needs a {kind.__name__}, not {value!r}")
     return value
+
+
+def share(argument: str, value: float) -> float:
+    """Return ``value``.
+
+    Raises:
+        InvalidArgumentError: it is not a number from 0 to 1.
+    """
+    if not isinstance(value, int | float):
+        raise InvalidArgumentError(argument, f"needs a number, not {value!r}")
+    if not 0 <= value <= 1:
+        raise InvalidArgumentError(argument, f"needs a share from 0 to 1, not {value!r}")
+    return value
+
+
+def plain_function(argument: str, value: object) -> None:
+    """Check that ``value`` can be called, and its result used without awaiting it.
+
+    Raises:
+        InvalidArgumentError: it can't, as far as can be seen.
+    """
+    if not callable(value) or inspect.iscoroutinefunction(value):
+        raise InvalidArgumentError(argument, "needs a plain function, not an async one")
 
 
 def async_function(argument: str, value: object) -> None:

@@ -1,6 +1,5 @@
 """The front door: one organisation's token, server and limits."""
 
-import inspect
 import re
 from datetime import timedelta
 from random import Random
@@ -11,7 +10,7 @@ import aiohttp
 import anyio
 
 from .address import server_url
-from .arguments import at_least_one, instance_of, seconds
+from .arguments import at_least_one, instance_of, plain_function, seconds
 from .assignments import Assignments
 from .background import Background
 from .clock import Clock, SystemClock
@@ -76,8 +75,8 @@ class Client:
         clock = clock or SystemClock()
         retry = instance_of("retry", retry or RetryPolicy(), RetryPolicy)
         limits = instance_of("rate_limits", rate_limits or RateLimits(), RateLimits)
-        if inspect.iscoroutinefunction(observer):
-            raise InvalidArgumentError("observer", "needs a plain function; nobody would await it")
+        if observer is not None:
+            plain_function("observer", observer)
         observer = guarded(observer or log_event)
         self._background = Background()
         exchange = Exchange(

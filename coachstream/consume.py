@@ -5,7 +5,15 @@ from datetime import timedelta
 from random import Random
 from typing import Literal
 
-from .arguments import async_function, at_least_one, one_of, seconds
+from .arguments import (
+    async_function,
+    at_least_one,
+    instance_of,
+    one_of,
+    plain_function,
+    seconds,
+    share,
+)
 from .checkpoints import StoreLike
 from .clock import Clock, SystemClock
 from .consumer import Consumer, Report
@@ -17,7 +25,7 @@ from .logs import log_event
 from .models import CoachingSession
 from .retry import RetryPolicy
 from .source import PagesSource, Source
-from .stream import SessionStream
+from .stream import PageStream, SessionStream
 from .telemetry import Observer, guarded
 from .wire import Page
 
@@ -56,7 +64,8 @@ async def consume(
 
     Args:
         stream: A stream that is not begun, or any async iterable of pages.
-        handler: An async function of a session. Its context variables are those of this call.
+        handler: An async function of a session. It sees the context variables of this call; what
+            it sets there itself, a later one may see.
         name: What the place in the store is called; a second consumer with it stops.
         store: A URL (``"sqlite:state.db"``), a store of `coachstream.checkpoints`, or a mapping.
         concurrency: How many handlers may run at once.
@@ -82,6 +91,15 @@ async def consume(
             raised.
     """
     async_function("handler", handler)
+    plain_function("key", key)
+    if observer is not None:
+        plain_function("observer", observer)
+    if retry is not None:
+        instance_of("retry", retry, RetryPolicy)
+    if isinstance(stream, PageStream):
+        raise InvalidArgumentError("stream", "give the stream itself, not its pages")
+    if not isinstance(stream, AsyncIterable):
+        raise InvalidArgumentError("stream", "needs a stream, or an async iterable of pages")
     on_failure = OnFailure(one_of("on_failure", on_failure, list(OnFailure)))
     if on_failure is OnFailure.PARK and ledger is None:
         raise InvalidArgumentError("ledger", "is needed to park in")
@@ -93,7 +111,7 @@ async def consume(
         on_failure=on_failure,
         retry=retry or RetryPolicy(attempts=5, first_delay=1.0),
         ledger=ledger,
-        ratio=failure_ratio,
+        ratio=share("failure_ratio", failure_ratio),
         observer=observer,
         clock=clock,
         random=random or Random(),
@@ -113,9 +131,4 @@ async def consume(
         observer=observer,
         clock=clock,
     )
-    try:
-        frontier = await source.begin_with(keeper)
-    except BaseException:
-        await keeper.aclose()
-        raise
-    return await consumer.run(frontier)
+    return await consumer.run()

@@ -5,18 +5,18 @@ from collections.abc import Callable, Hashable
 from contextlib import aclosing
 
 import anyio
+import anyio.lowlevel
 import msgspec
 
 from .clock import Clock
 from .errors import MalformedSessionError
 from .failures import Failures
-from .frontier import Frontier, OpenPage, Reading
+from .frontier import OpenPage, Reading
 from .keeper import INTERVAL, Keeper
 from .lanes import Lanes
 from .ledger import Handler
 from .models import CoachingSession, Position
 from .source import Source
-from .stream import LAST_SAVE
 from .telemetry import ConsumerStopped, Observer, ReadingPaused
 
 RESUME_SHARE = 0.8
@@ -85,8 +85,13 @@ class Consumer:
         self._changed = anyio.Event()  # for the one who waits for room, or for the end
         self._dirty = anyio.Event()  # for the one who saves
 
-    async def run(self, frontier: Frontier) -> Report:
+    async def run(self) -> Report:
         """Consume the source to its end."""
+        try:
+            frontier = await self._source.begin_with(self._keeper, self._leave_off)
+        except BaseException:
+            await self._keeper.finish(None)
+            raise
         self._frontier = frontier
         self._dead_cursor = frontier.position.dead_cursor
         try:
@@ -96,6 +101,8 @@ class Consumer:
                 await self._read()
                 await self._finish()
                 tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:  # of no Exception, which would have been caught below
+            raise group.exceptions[0] from None
         finally:
             await self._stop()
         if self._failure is not None:
@@ -118,7 +125,6 @@ class Consumer:
                         await self._wait_for_room()
             except Exception as error:  # noqa: BLE001  # whatever it is, it leaves consume()
                 self._fail(error)
-        self._stopping = self._stopping or self._source.cut_off
 
     async def _take_in(self, reading: Reading) -> None:
         page = self._frontier.open(reading)
@@ -174,8 +180,11 @@ class Consumer:
 
     async def _work(self) -> None:
         try:
-            while not self._stopping and (started := self._lanes.start()) is not None:
+            while not (self._stopping or _cancelled()) and (started := self._lanes.start()):
                 await self._handle(*started)
+        except asyncio.CancelledError:
+            self._expect_cancellation()
+            raise
         except Exception as error:  # noqa: BLE001  # whatever it is, it leaves consume()
             self._fail(error)
         finally:
@@ -186,6 +195,8 @@ class Consumer:
         try:
             await self._call(job.session)
         except Exception as error:  # noqa: BLE001  # the policy decides on any
+            if _cancelled():
+                return  # then this is no failure, whatever the handler has made of it
             delay = self._failures.delay(job.session, error, job.attempt)
             if delay is not None:
                 self._retrying += 1
@@ -203,15 +214,13 @@ class Consumer:
         try:
             await self._handler(session)
         except asyncio.CancelledError:
-            # Ours, or one that the handler has let out of something of its own? That one would end
-            # this worker without a word.
-            task = asyncio.current_task()
-            assert task is not None
-            if self._tasks.cancel_scope.cancel_called or task.cancelling():
+            # Ours, or one that the handler has let out of something of its own?
+            if _cancelled():
                 raise
-            raise RuntimeError(
-                "the handler raised CancelledError, and nobody cancelled it"
-            ) from None
+            raise RuntimeError("the handler raised CancelledError unasked") from None
+        if _cancelled():
+            # It swallowed its cancellation: whether it is done, nobody knows.
+            await anyio.lowlevel.checkpoint()
 
     async def _try_again(self, key: Hashable, job: _Job, delay: float) -> None:
         """Wait beside the workers, so that nobody else is kept from working meanwhile."""
@@ -235,6 +244,9 @@ class Consumer:
                 self._dirty = anyio.Event()
                 await self._keeper.save(self._frontier.position)
                 await self._clock.sleep(INTERVAL)
+        except asyncio.CancelledError:
+            self._expect_cancellation()
+            raise
         except Exception as error:  # noqa: BLE001  # whatever it is, it leaves consume()
             self._fail(error)
 
@@ -242,17 +254,26 @@ class Consumer:
         """Stop for this reason; the first one counts."""
         if self._failure is None:
             self._failure = error
+        self._leave_off()
+
+    def _leave_off(self) -> None:
+        """Read and begin nothing any more."""
         self._stopping = True
         self._reading.cancel()
         self._changed.set()
 
+    def _expect_cancellation(self) -> None:
+        """Fail if nobody has cancelled us: such a task would end without a word."""
+        if not _cancelled():
+            self._fail(RuntimeError("a CancelledError was raised, and nobody had cancelled"))
+
     async def _stop(self) -> None:
         """Save what is settled, also when all is being cancelled, and tell of the end."""
         try:
-            with anyio.move_on_after(LAST_SAVE, shield=True):
+            try:
                 await self._source.aclose()
-                await self._keeper.save(self._frontier.position)
-                await self._keeper.aclose()
+            finally:
+                await self._keeper.finish(self._frontier.position)
         except Exception as error:  # noqa: BLE001  # whatever it is, it leaves consume()
             self._fail(error)
         self._observer(
@@ -264,3 +285,8 @@ class Consumer:
                 error=self._failure,
             )
         )
+
+
+def _cancelled() -> bool:
+    """Tell whether this task is being cancelled, be it by ourselves or from outside."""
+    return anyio.current_effective_deadline() == float("-inf")

@@ -95,6 +95,9 @@ class Frontier:
     def open(self, reading: Reading) -> OpenPage:
         """Take a page in, after all others. An empty one is finished at once."""
         page = OpenPage(reading)
+        if self._follows_an_empty_page(reading):
+            # Of empty pages that wait in a row, the last one tells all: they must not pile up.
+            self.size -= self._pages.pop().reading.size
         self._pages.append(page)
         self.open_sessions += page.left
         self.unsettled += page.left
@@ -103,6 +106,14 @@ class Frontier:
         if not page.left:
             self._advance()
         return page
+
+    def _follows_an_empty_page(self, reading: Reading) -> bool:
+        if reading.entries or not self._pages:
+            return False
+        last = self._pages[-1].reading
+        return (
+            not last.entries and last.query == reading.query and (reading.moved or not last.moved)
+        )
 
     def settle(self, page: OpenPage, index: int) -> None:
         """Settle one session of an open page."""

@@ -21,6 +21,8 @@ from .query import Query
 from .retry import RetryPolicy
 from .telemetry import CheckpointSaved, Observer, SaveFailed
 
+LAST_SAVE = 10.0
+"""Seconds that the last save may take while everything is being cancelled."""
 INTERVAL = 1.0
 """Seconds between two saves at least, while there is always something to save."""
 
@@ -50,6 +52,7 @@ class Keeper:
         self._saved: Position | None = None
         self._saved_at = float("-inf")
         self._unsure: list[Position] = []  # saves that may have happened, or not
+        self._last_failure: Exception | None = None
         self._undone = False  # a transaction with a save in it was taken back
         self._undone_at: int | None = None  # the revision kept, if the last transaction was undone
         self._lock = anyio.Lock()
@@ -110,6 +113,7 @@ class Keeper:
             except CoachStreamError:
                 raise
             except Exception as error:
+                self._last_failure = error
                 if attempt >= self._retry.attempts:
                     raise
                 delay = self._retry.delay(attempt, self._random)
@@ -127,10 +131,23 @@ class Keeper:
                 "settled here is not settled in the store: begin a new stream"
             )
 
-    async def aclose(self) -> None:
-        """Close the store, if it was opened here."""
-        if isinstance(self._own_store, Store):
-            await self._own_store.aclose()
+    async def finish(self, position: Position | None) -> None:
+        """Save for the last time, even while all is being cancelled, and let go of the store.
+
+        Raises:
+            Exception: what `save` raises, or what kept it from ending in time.
+        """
+        try:
+            if position is not None:
+                with anyio.move_on_after(LAST_SAVE, shield=True) as scope:
+                    await self.save(position)
+                if scope.cancelled_caught:
+                    late = TimeoutError(f"the last save of {self._name!r} did not end in time")
+                    raise self._last_failure or late
+        finally:
+            if isinstance(self._own_store, Store):
+                with anyio.CancelScope(shield=True):
+                    await self._own_store.aclose()
 
     async def _save_on(self, connection: Connection, position: Position) -> None:
         if not isinstance(self._store, PostgresStore):
@@ -146,7 +163,6 @@ class Keeper:
         self._revision, self._undone_at = kept.revision, before
 
     async def _save_once(self, position: Position) -> None:
-        self._unsure.append(position)
         try:
             kept = await self._store.save(self._name, position, after=self._revision)
         except StaleCheckpointError:
@@ -162,6 +178,10 @@ class Keeper:
             self._unsure.clear()
             if found.position != position:
                 await self._save_once(position)
+        except BaseException:
+            if position not in self._unsure:
+                self._unsure.append(position)
+            raise
         else:
             self._revision = kept.revision
             self._undone_at = None

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import get_args
 
+import anyio
+
 from . import query as queries
 from .arguments import async_function, flag, one_of, seconds
 from .background import Background
@@ -161,10 +163,11 @@ class Sessions:
             Exception: what the first that failed raised; the others are closed all the same.
         """
         failure: Exception | None = None
-        for stream in self._kept:
-            try:
-                await stream.aclose()
-            except Exception as error:  # noqa: BLE001  # raised below, after the others
-                failure = failure or error
+        with anyio.CancelScope(shield=True):  # each save has its own bound
+            for stream in self._kept:
+                try:
+                    await stream.aclose()
+                except Exception as error:  # noqa: BLE001  # raised below, after the others
+                    failure = failure or error
         if failure is not None:
             raise failure

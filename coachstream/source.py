@@ -1,6 +1,6 @@
 """What a consumer reads from: a stream, or any async iterable of pages."""
 
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Protocol
 
 from .frontier import Frontier, Reading
@@ -12,17 +12,15 @@ from .wire import Page
 class Source(Protocol):
     """What a consumer reads from, when it is more than an iterable of pages."""
 
-    async def begin_with(self, keeper: Keeper) -> Frontier:
-        """Begin where the keeper says; from now on the frontier is the consumer's to settle."""
+    async def begin_with(self, keeper: Keeper, on_close: Callable[[], None]) -> Frontier:
+        """Begin where the keeper says; from now on the frontier is the consumer's to settle.
+
+        ``on_close`` is called when somebody closes the source.
+        """
         ...
 
     def readings(self) -> AsyncGenerator[Reading, None]:
         """Yield what is read."""
-        ...
-
-    @property
-    def cut_off(self) -> bool:
-        """Whether the readings ended by somebody's wish, and not at their end."""
         ...
 
     async def aclose(self) -> None:
@@ -39,10 +37,9 @@ class PagesSource:
     def __init__(self, pages: AsyncIterable[Page]) -> None:
         self._pages = pages
 
-    async def begin_with(self, keeper: Keeper) -> Frontier:
+    async def begin_with(self, keeper: Keeper, on_close: Callable[[], None]) -> Frontier:
+        del on_close  # nobody can close what has no such method
         return Frontier(await keeper.load(Query.from_wire(self._QUERY)))
-
-    cut_off = False
 
     async def aclose(self) -> None:
         """Whoever made the iterable closes it."""

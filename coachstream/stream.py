@@ -22,7 +22,7 @@ from .errors import (
 )
 from .frontier import Frontier, OpenPage, Reading
 from .health import Health, Pulse
-from .keeper import Keeper
+from .keeper import LAST_SAVE, Keeper
 from .models import CoachingSession, Position
 from .query import Query
 from .reader import PageReader
@@ -31,9 +31,6 @@ from .wire import Page
 
 OnMalformed = Callable[[MalformedSessionError], Awaitable[None]]
 """Settles a session that can't be read; returning means it need not come again."""
-
-LAST_SAVE = 10.0
-"""Seconds that the last save may take while everything is being cancelled."""
 
 
 class SessionStream:
@@ -73,7 +70,9 @@ class SessionStream:
         self._begun = keeper is None
         self._fetch: Ongoing[Reading] = Ongoing(background)
         self._busy = False
+        self._used = False
         self._closed = False
+        self._on_close: Callable[[], None] | None = None
         # The page in hand: entries before `_next` have been handed out, the last `_held` of those
         # are still with the user.
         self._page: OpenPage | None = None
@@ -176,18 +175,20 @@ class SessionStream:
         Raises:
             StaleCheckpointError: someone else has moved the checkpoint.
         """
+        if self._on_close is not None:
+            self._on_close()
+        await self._close()
+
+    async def _close(self) -> None:
         if self._closed:
             return
         self._closed = True
         self._reader.announce(StreamEnded())
-        await self._fetch.cancel()
+        with anyio.move_on_after(LAST_SAVE, shield=True):
+            await self._fetch.cancel()
         if self._keeper is not None:
-            # Also when it is closed because all is being cancelled.
-            with anyio.move_on_after(LAST_SAVE, shield=True):
-                with suppress(SaveUndoneError):  # then what is kept is right, and stays
-                    if self._begun:
-                        await self._keeper.save(self.position)
-                await self._keeper.aclose()
+            with suppress(SaveUndoneError):  # then what is kept is right, and stays
+                await self._keeper.finish(self.position if self._begun else None)
 
     async def __aenter__(self) -> Self:
         return self
@@ -222,8 +223,9 @@ class SessionStream:
 
     async def _next_reading(self) -> Reading:
         """Return what is read next; raise StopAsyncIteration when there is no more."""
+        self._used = True
         if self._reader.ended and not self._fetch.pending:
-            await self.aclose()
+            await self._close()
         if self._closed:
             raise StopAsyncIteration
         # Without a store, the work knows the reader alone: see `__del__`.
@@ -289,19 +291,18 @@ class SessionStream:
 
     # For the consumer, which settles by itself
 
-    async def begin_with(self, keeper: Keeper) -> Frontier:
+    async def begin_with(self, keeper: Keeper, on_close: Callable[[], None]) -> Frontier:
         """Begin where ``keeper`` says, and return the frontier, whoever settles from now on."""
-        if self._keeper is not None or self._page is not None or self._begun is False:
-            raise InvalidArgumentError(
-                "stream", "give name and store to consume(), with a stream that is not begun"
-            )
+        if self._keeper is not None:
+            raise InvalidArgumentError("stream", "give name and store to consume(), not to it")
+        if self._on_malformed is not None:
+            raise InvalidArgumentError("stream", "consume() has on_failure, and not on_malformed")
+        if self._used or self._closed:
+            raise InvalidArgumentError("stream", "it is begun already; make a new one")
+        self._used = True
+        self._on_close = on_close
         self._begin_at(await keeper.load(self._query))
         return self._frontier
-
-    @property
-    def cut_off(self) -> bool:
-        """Whether it was closed before its end."""
-        return self._closed and not self._reader.ended
 
     async def readings(self) -> AsyncGenerator[Reading, None]:
         """Yield what is read, without settling anything."""

@@ -422,6 +422,168 @@ async def test_cancelled_it_stops_at_once_and_saves_what_is_settled():
     assert len(asyncio.all_tasks()) == 1
 
 
+# Found by trying to break it
+
+
+@pytest.mark.parametrize("how", ["raises", "returns"])
+def test_a_handler_that_hides_its_cancellation_settles_nothing_more(how):
+    @virtual
+    async def test():
+        done = []
+
+        async def handle(one):
+            try:
+                await pass_time(10)
+            except asyncio.CancelledError:
+                if how == "raises":
+                    raise OSError("connection lost in clean-up") from None
+            done.append(one.id)
+
+        store, policy = MemoryStore(), RetryPolicy(attempts=1)
+        sessions = [session(n, driver=str(n)) for n in range(20)]
+        running = asyncio.ensure_future(
+            run(
+                pages(sessions), handle, store=store, concurrency=2, retry=policy, on_failure="skip"
+            )
+        )
+        await pass_time(5)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        kept = await store.load("test")
+        settled = 0 if kept is None else len(kept.position.settled)
+        assert kept is None or kept.position.cursor is None
+        assert settled == 0
+        assert len(done) <= 2
+
+    test()
+
+
+@pytest.mark.parametrize("where", ["store", "ledger", "task"])
+def test_a_cancellation_from_nowhere_is_no_silent_end(where):
+    class Store(MemoryStore):
+        async def save(self, name, position, *, after):
+            if where == "store" and not self.__dict__.setdefault("tripped", False):
+                self.__dict__["tripped"] = True
+                raise asyncio.CancelledError
+            return await super().save(name, position, after=after)
+
+    class Cancels(MemoryLedger):
+        async def add(self, failed):
+            raise asyncio.CancelledError
+
+    @virtual
+    async def test():
+        async def handle(one):
+            await pass_time(0.1)
+            if where == "ledger":
+                raise ZeroDivisionError
+            if where == "task":
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+                await pass_time(1)
+
+        more = {"retry": RetryPolicy(attempts=1), "on_failure": "park", "ledger": Cancels()}
+        if where != "ledger":
+            more = {"retry": RetryPolicy(attempts=1)}
+        with pytest.raises((RuntimeError, asyncio.CancelledError)):
+            await run(pages([session(n) for n in range(100)]), handle, store=Store(), **more)
+
+    test()
+
+
+@virtual
+async def test_the_last_save_does_not_fail_unnoticed():
+    class Full(MemoryStore):
+        async def save(self, name, position, *, after):
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        await run(pages([session(1)]), AsyncMock(), store=Full())
+
+
+@virtual
+async def test_closing_the_stream_stops_a_consumer_whose_reading_is_paused():
+    async with feed(World(sessions=100, changes_per_hour=0), page_size=10) as (_, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        handled = Handled(seconds=1e6)
+        running = asyncio.ensure_future(run(stream, handled, max_unsettled=1, drain_timeout=5))
+        await pass_time(60)
+        await stream.aclose()
+        report = await running
+        assert report.handled == 0
+        assert report.left == 10
+
+
+@virtual
+async def test_closing_a_stream_that_has_ended_stops_its_consumer_too():
+    async with feed(World(sessions=10, changes_per_hour=0)) as (api, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO, end_time=api.now + timedelta(days=1))
+        running = asyncio.ensure_future(run(stream, Handled(seconds=1e6), drain_timeout=5))
+        await pass_time(60)
+        await stream.aclose()
+        assert (await running).left == 10
+
+
+@virtual
+async def test_a_stream_is_consumed_once():
+    async with feed(World(sessions=10, changes_per_hour=0)) as (api, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO, end_time=api.now)
+        await run(stream, AsyncMock())
+        with pytest.raises(InvalidArgumentError, match="^stream: it is begun already"):
+            await run(stream, AsyncMock())
+        begun = client.sessions.stream(start_time=LONG_AGO)
+        await anext(begun)
+        with pytest.raises(InvalidArgumentError, match="^stream: it is begun already"):
+            await run(begun, AsyncMock())
+
+
+@virtual
+async def test_what_consume_would_pass_over_is_refused():
+    async with feed() as (_, client, _):
+        with pytest.raises(InvalidArgumentError, match="^stream: give the stream itself"):
+            await run(client.sessions.stream(start_time=LONG_AGO).pages(), AsyncMock())
+        settling = client.sessions.stream(start_time=LONG_AGO, on_malformed=AsyncMock())
+        with pytest.raises(InvalidArgumentError, match="^stream: .* on_malformed"):
+            await run(settling, AsyncMock())
+
+
+@virtual
+async def test_what_is_no_exception_comes_out_as_itself():
+    class Stop(BaseException):
+        pass
+
+    async def handle(one):
+        raise Stop
+
+    with pytest.raises(Stop):
+        await run(pages([session(n, driver=str(n)) for n in range(5)]), handle)
+
+
+@virtual
+async def test_empty_pages_behind_a_stuck_session_do_not_pile_up():
+    async def endless():
+        async for page in pages([session(1)]):
+            yield page
+        for number in range(5000):
+            yield Page(entries=(), end_cursor=f"e{number}", has_next_page=True, size=60)
+        await asyncio.Event().wait()
+
+    store = MemoryStore()
+    running = asyncio.ensure_future(
+        run(endless(), Handled(seconds=100), store=store, max_unsettled=5)
+    )
+    await pass_time(50)
+    await pass_time(100)
+    kept = await store.load("test")
+    assert kept is not None
+    assert kept.position.cursor == "e4999"
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
 # Going on
 
 
@@ -534,6 +696,13 @@ async def test_a_store_that_fails_for_good_stops_the_consumer():
         ("handler", partial(print)),
         ("on_failure", "ignore"),
         ("concurrency", 0),
+        ("concurrency", 1.5),
+        ("key", AsyncMock()),
+        ("key", 3),
+        ("observer", AsyncMock()),
+        ("retry", 5),
+        ("failure_ratio", "0.5"),
+        ("failure_ratio", float("nan")),
         ("max_unsettled", 0),
         ("max_unsettled_bytes", 0),
         ("drain_timeout", -1),
