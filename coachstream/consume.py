@@ -102,7 +102,9 @@ async def consume(
         raise InvalidArgumentError("stream", "needs a stream, or an async iterable of pages")
     on_failure = OnFailure(one_of("on_failure", on_failure, list(OnFailure)))
     if on_failure is OnFailure.PARK and ledger is None:
-        raise InvalidArgumentError("ledger", "is needed to park in")
+        raise InvalidArgumentError("ledger", "is needed to park in, such as FileLedger(path)")
+    if ledger is not None and not hasattr(ledger, "add"):
+        raise InvalidArgumentError("ledger", f"needs a ledger, such as FileLedger, not {ledger!r}")
     clock = clock or SystemClock()
     observer = guarded(observer or log_event)
     keeper = Keeper(store, name=name, clock=clock, observer=observer)

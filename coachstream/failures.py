@@ -99,7 +99,10 @@ class Failures:
         self._judged.append(True)
         failures = sum(self._judged)
         if len(self._judged) == JUDGED and failures > self._ratio * JUDGED:
-            raise TooManyFailuresError(f"{failures} of the last {JUDGED} failed") from error
+            raise TooManyFailuresError(
+                f"{failures} of the last {JUDGED} sessions failed, more than failure_ratio="
+                f"{self._ratio} allows"
+            ) from error
         outcome: Outcome = "parked" if self._on_failure is OnFailure.PARK else "skipped"
         if self._ledger is not None:
             await self._ledger.add(self._failed_session(entry, error, outcome, attempts))

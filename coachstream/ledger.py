@@ -10,6 +10,7 @@ import anyio
 import msgspec
 
 from . import wire
+from .arguments import async_function
 from .errors import MalformedSessionError
 from .models import CoachingSession
 
@@ -151,7 +152,11 @@ async def replay(ledger: Ledger, handler: Handler, *, consumer: str | None = Non
         ledger: Where they are kept.
         handler: As for ``consume``. What it raises is kept with the session, which stays.
         consumer: Only those of the consumer with this name.
+
+    Raises:
+        InvalidArgumentError: the handler is not an async function.
     """
+    async_function("handler", handler)
     handled = failed = 0
     async for one in ledger.list():
         if consumer is not None and one.consumer != consumer:

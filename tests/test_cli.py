@@ -258,7 +258,7 @@ def test_a_refused_token_is_one_line_that_does_not_show_it(url, monkeypatch):
     monkeypatch.setitem(ENVIRONMENT, "SAMSARA_API_TOKEN", "another-token")
     code, out, err = run("tail", "--base-url", url)
     assert (code, out) == (1, "")
-    assert [line for line in lines_of(err) if line.startswith("Error: 401")]
+    assert [line for line in lines_of(err) if ": 401: " in line and line.startswith("Error: ")]
     assert "Traceback" not in err
     assert "another-token" not in err
 

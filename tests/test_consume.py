@@ -708,6 +708,7 @@ async def test_a_store_that_fails_for_good_stops_the_consumer():
         ("drain_timeout", -1),
         ("store", 7),
         ("ledger", None),
+        ("ledger", "parked.jsonl"),
     ],
 )
 async def test_bad_input_is_refused_by_name(argument, value):

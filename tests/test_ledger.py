@@ -7,7 +7,15 @@ from unittest.mock import AsyncMock
 import msgspec
 import pytest
 
-from coachstream import FailedSession, FileLedger, MemoryLedger, RetryPolicy, consume, replay
+from coachstream import (
+    FailedSession,
+    FileLedger,
+    InvalidArgumentError,
+    MemoryLedger,
+    RetryPolicy,
+    consume,
+    replay,
+)
 from coachstream.emulator import World, malformed_session
 from tests import payloads
 from tests.feed import LONG_AGO, feed
@@ -75,6 +83,11 @@ async def test_a_replay_hands_each_to_the_handler_and_keeps_what_fails(ledger):
     assert set(left) == {"b", "d", "e"}
     assert (left["b"].attempts, left["b"].error) == (6, "ZeroDivisionError: still")
     assert left["e"].error.startswith("MalformedSessionError")
+
+
+async def test_a_replay_refuses_a_handler_that_is_not_async(ledger):
+    with pytest.raises(InvalidArgumentError, match="^handler: "):
+        await replay(ledger, print)  # type: ignore[arg-type]  # that is the point
 
 
 async def test_a_file_is_read_again_and_nobody_else_may_read_it(tmp_path):
