@@ -107,7 +107,8 @@ async def consume(
         raise InvalidArgumentError("ledger", f"needs a ledger, such as FileLedger, not {ledger!r}")
     clock = clock or SystemClock()
     observer = guarded(observer or log_event)
-    keeper = Keeper(store, name=name, clock=clock, observer=observer)
+    random = random or Random()
+    keeper = Keeper(store, name=name, clock=clock, observer=observer, random=random)
     failures = Failures(
         name=name,
         on_failure=on_failure,
@@ -116,7 +117,7 @@ async def consume(
         ratio=share("failure_ratio", failure_ratio),
         observer=observer,
         clock=clock,
-        random=random or Random(),
+        random=random,
     )
     source: Source = stream if isinstance(stream, SessionStream) else PagesSource(stream)
     consumer = Consumer(

@@ -37,7 +37,6 @@ class Keeper:
         name: str,
         clock: Clock,
         observer: Observer,
-        retry: RetryPolicy | None = None,
         random: Random | None = None,
     ) -> None:
         self._store = open_store(store)
@@ -46,7 +45,7 @@ class Keeper:
         self._name = checked_name(name)
         self._clock = clock
         self._observer = observer
-        self._retry = retry or RetryPolicy()
+        self._retry = RetryPolicy()
         self._random = random or Random()
         self._revision = 0
         self._saved: Position | None = None
