@@ -92,7 +92,7 @@ class Assignments:
             query,
             limit=self._limit,
             patience=self._patience,
-            read=wire.assignment_change,
+            read=_changed,
         )
 
 
@@ -135,7 +135,7 @@ class AssignmentList:
             self._query.after(self._cursor),
             limit=self._limit,
             patience=self._patience,
-            read=wire.assignments_page,
+            read=_listed,
         )
 
     def _take_in(self, page: tuple[CoachAssignment, ...], pagination: Pagination) -> None:
@@ -148,3 +148,11 @@ class AssignmentList:
         self._ended = not pagination.has_next_page
         self._cursor = cursor
         self._passed.add(cursor)
+
+
+async def _listed(body: bytes) -> tuple[tuple[CoachAssignment, ...], Pagination]:
+    return wire.assignments_page(body)
+
+
+async def _changed(body: bytes) -> CoachAssignment:
+    return wire.assignment_change(body)

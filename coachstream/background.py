@@ -67,6 +67,14 @@ class Ongoing(Generic[T]):
         """Whether there is work whose result nobody has taken."""
         return self._task is not None
 
+    def begin(self, work: Coroutine[Any, Any, T]) -> None:
+        """Begin the work before anyone waits for it.
+
+        Raises:
+            ClosedError: the owner has closed.
+        """
+        self._task = self._background.start(work)
+
     async def result(self, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Return the result of the work under way, or else of what ``start`` begins.
 
@@ -74,8 +82,9 @@ class Ongoing(Generic[T]):
             ClosedError: the work was cancelled, because its owner closed.
         """
         if self._task is None:
-            self._task = self._background.start(start())
+            self.begin(start())
         task = self._task
+        assert task is not None
         await asyncio.wait((task,))
         if self._task is task:
             self._task = None

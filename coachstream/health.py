@@ -5,10 +5,12 @@ from enum import StrEnum
 
 import msgspec
 
+from .clock import Clock
 from .errors import RateLimitError
 from .telemetry import (
     CaughtUp,
     Event,
+    Observer,
     PageRead,
     RequestStarted,
     RetryScheduled,
@@ -66,10 +68,20 @@ class Pulse:
         self._timeout = timeout
         self._state = StreamState.STARTING
         self._since = now
-        self._due: float | None = None
+        self._due: float | None = None  # when the state should have ended
+        self._answer_due: float | None = None
         self._failures = 0
         self._last_error: str | None = None
         self._last_answer: float | None = None
+
+    def telling(self, observer: Observer, clock: Clock) -> Observer:
+        """Return an observer that takes each event in, and then hands it to ``observer``."""
+
+        def tell(event: Event) -> None:
+            self.note(event, clock.monotonic())
+            observer(event)
+
+        return tell
 
     def note(self, event: Event, now: float) -> None:
         """Take an event in."""
@@ -78,8 +90,9 @@ class Pulse:
                 # Still retrying, idle or throttled until the answer is there.
                 if self._state is StreamState.STOPPED:
                     self._enter(StreamState.RETRYING, now)
-                self._due = now + self._timeout
+                self._answer_due = now + self._timeout
             case RetryScheduled():
+                self._answer_due = None
                 self._failures += 1
                 self._last_error = str(event.error)
                 if isinstance(event.error, RateLimitError):
@@ -92,19 +105,26 @@ class Pulse:
             case CaughtUp():
                 self._enter(StreamState.IDLE, now, lasting=event.delay)
             case PageRead():
-                self._failures = 0
-                self._last_answer = now
                 still_idle = self._state is StreamState.IDLE and not event.sessions
                 self._enter(StreamState.IDLE if still_idle else StreamState.FOLLOWING, now)
             case StreamEnded():
                 if event.error is not None:
                     self._last_error = str(event.error)
+                self._answer_due = None
                 self._enter(StreamState.STOPPED, now)
             case _:
                 pass  # tells nothing of what the stream is doing
 
+    def answered(self, now: float) -> None:
+        """Note a good answer, of which nothing may have been read yet."""
+        self._failures = 0
+        self._last_answer = now
+        self._answer_due = None
+        if self._state in {StreamState.RETRYING, StreamState.THROTTLED}:
+            self._enter(StreamState.FOLLOWING, now)
+
     def expect_nothing(self) -> None:
-        """Note that the next step may take any time: a turn at the limit, or the user's own."""
+        """Note that the next step may take any time: a turn at the limit."""
         self._due = None
 
     def health(
@@ -116,7 +136,8 @@ class Pulse:
         watermark: datetime | None,
     ) -> Health:
         """Return the snapshot."""
-        stalled = self._due is not None and now > self._due + GRACE
+        dues = [due for due in (self._due, self._answer_due) if due is not None]
+        stalled = any(now > due + GRACE for due in dues)
         return Health(
             state=StreamState.STALLED if stalled else self._state,
             state_age=now - self._since,

@@ -101,7 +101,7 @@ class EventSourceType:
     IDLING: Final = "idling"
 
 
-class Model(msgspec.Struct, frozen=True, rename="camel"):
+class Model(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """How every struct of the API is spelled."""
 
 

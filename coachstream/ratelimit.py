@@ -34,7 +34,7 @@ class Limit:
         self._spacing = 0.0 if rate is None else (1 + _MARGIN) / rate
         # A bucket of one spaces requests evenly; a bucket of five would let nine out in a second.
         self._bucket = None if rate is None else AsyncLimiter(1, self._spacing)
-        self._door = anyio.Lock()
+        self._door = anyio.Lock(fast_acquire=True)  # with nobody before us, no turn of the loop
         self._open_at = float("-inf")
         self._slowed_at = float("-inf")
         self._departed = float("-inf")

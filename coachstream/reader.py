@@ -5,26 +5,19 @@ when they are settled, is decided above.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import islice
 from typing import Literal
 
-from . import wire
 from .clock import Clock
 from .cursors import Entry, Walk
 from .errors import BadRequestError, CursorExpiredError, MalformedSessionError
+from .fetcher import Fetched, Fetcher
 from .frontier import RECENT, Key, Reading, keys
-from .health import Pulse
 from .models import Position
 from .query import Query
-from .ratelimit import Limit
-from .retry import Patience
-from .telemetry import CaughtUp, CursorAging, CursorDied, Event, Observer, PageRead
-from .transport import Transport
-
-PATH = "/coaching/sessions/stream"
+from .telemetry import CaughtUp, CursorAging, CursorDied, Observer, PageRead
 
 CURSOR_LIFE = timedelta(days=30)
 """After which a cursor expires (https://developers.samsara.com/docs/pagination)."""
@@ -46,24 +39,16 @@ class PageReader:
         self,
         *,
         start: Position,
-        transport: Transport,
-        limit: Limit,
-        patience: Patience,
+        fetcher: Fetcher,
         clock: Clock,
         observer: Observer,
-        pulse: Pulse,
         poll_interval: float,
-        keep_raw: bool,
         on_expired: OnExpired = "resume",
     ) -> None:
-        self._transport = transport
-        self._limit = limit
-        self._patience = patience
+        self._fetcher = fetcher
         self._clock = clock
         self._observer = observer
-        self._pulse = pulse
         self._poll_interval = poll_interval
-        self._read: Callable[[bytes], wire.Page] = partial(wire.sessions_page, keep_raw=keep_raw)
         self._on_expired = on_expired
         self._due = clock.monotonic()
         self._deaths: deque[datetime] = deque(maxlen=DEATHS_A_DAY)
@@ -76,7 +61,7 @@ class PageReader:
         self.query = Query.from_wire(start.query)
         self._walk = self._walk_from(start.cursor, known=start.settled)
         self._cursor_time = start.cursor_time
-        self._dead_cursor = start.dead_cursor
+        self._dead_cursor = self._fetcher.dead_cursor = start.dead_cursor
         self._high = start.watermark
         self._recent = deque((*start.recent, *start.settled), maxlen=RECENT)
         self._told_of_age = False
@@ -95,32 +80,36 @@ class PageReader:
             CoachStreamError: what stands in the way, when patience is over.
         """
         if (wait := self.wait) > 0:
-            self.announce(CaughtUp(delay=wait))
+            self._observer(CaughtUp(delay=wait))
             await self._clock.sleep(wait)
         if reason := self._known_death():
             self._begin_again(self._overlapping(), reason)
         try:
-            page = await self._ask(self.query, self._walk.cursor)
+            fetched = await self._fetcher.fetch(self.query, self._walk.cursor)
         except BadRequestError as refused:
             if self._walk.cursor is None:
                 raise
-            page = await self._ask_without_cursor(refused)
-        return self._taken_in(page)
+            fetched = await self._fetch_without_cursor(refused)
+        return self._taken_in(fetched)
 
-    def announce(self, event: Event) -> None:
-        """Tell the observer, and the stream's own health."""
-        self._pulse.note(event, self._clock.monotonic())
-        self._observer(event)
+    async def aclose(self) -> None:
+        """End what is under way."""
+        await self._fetcher.aclose()
 
-    def _taken_in(self, page: wire.Page) -> Reading:
+    def abandon(self) -> None:
+        """End it soon; from any thread."""
+        self._fetcher.abandon()
+
+    def _taken_in(self, fetched: Fetched) -> Reading:
+        page = fetched.page
         step = self._walk.step(page)
         if step.moved:
-            self._cursor_time = self._clock.now()
+            self._cursor_time = fetched.at
             self._told_of_age = False
         self._due = self._clock.monotonic() + step.pause
         self.ended = step.ended
         self._remember(step.entries)
-        self.announce(
+        self._observer(
             PageRead(
                 sessions=len(step.entries),
                 repeated=len(page.entries) - len(step.entries),
@@ -140,18 +129,6 @@ class PageReader:
             dead_cursor=self._dead_cursor,
         )
 
-    async def _ask(self, query: Query, cursor: str | None) -> wire.Page:
-        self._pulse.expect_nothing()  # how long the turn at the limit takes, others decide
-        return await self._transport.call(
-            "GET",
-            PATH,
-            query.after(cursor),
-            limit=self._limit,
-            patience=self._patience,
-            read=self._read,
-            observer=self.announce,
-        )
-
     # When the cursor has died
 
     def _known_death(self) -> str | None:
@@ -166,10 +143,10 @@ class PageReader:
             return f"it is {age / timedelta(days=1):.1f} days old"
         if age >= CURSOR_AGING and not self._told_of_age:
             self._told_of_age = True
-            self.announce(CursorAging(days=age / timedelta(days=1)))
+            self._observer(CursorAging(days=age / timedelta(days=1)))
         return None
 
-    async def _ask_without_cursor(self, refused: BadRequestError) -> wire.Page:
+    async def _fetch_without_cursor(self, refused: BadRequestError) -> Fetched:
         """Find out what was wrong: if it works without the cursor, that is dead.
 
         The words of a 400 are not for programs to read
@@ -177,11 +154,11 @@ class PageReader:
         """
         query = self._overlapping()
         try:
-            page = await self._ask(query, None)
+            fetched = await self._fetcher.fetch(query, None)
         except BadRequestError:
             raise refused from None  # the query itself is bad
         self._begin_again(query, f"the server refuses it: {refused.message}")
-        return page
+        return fetched
 
     def _overlapping(self) -> Query:
         """Return the query with which to begin again: a little before where reading has come."""
@@ -200,8 +177,9 @@ class PageReader:
             )
         self._deaths.append(today)
         self._dead_cursor, self._cursor_time = self._walk.cursor, None
+        self._fetcher.dead_cursor = self._dead_cursor
         self.query, self._walk = query, self._walk_from(None, known=self._recent)
-        self.announce(CursorDied(reason=reason, start=query.start, watermark=self._high))
+        self._observer(CursorDied(reason=reason, start=query.start, watermark=self._high))
 
     def _walk_from(self, cursor: str | None, *, known: Iterable[Key]) -> Walk:
         return Walk(

@@ -12,6 +12,7 @@ from .background import Background
 from .checkpoints import StoreLike
 from .clock import Clock
 from .errors import InvalidArgumentError
+from .fetcher import Fetcher
 from .health import Pulse
 from .keeper import Keeper
 from .models import Position
@@ -121,16 +122,23 @@ class Sessions:
             raise InvalidArgumentError("after", "the place is kept in the store; give one of both")
         start = Position(query=query.wire, origin=query.wire, cursor=after)
         pulse = Pulse(timeout=self._transport.timeout, now=self._clock.monotonic())
-        reader = PageReader(
-            start=start,
+        observer = pulse.telling(self._observer, self._clock)
+        fetcher = Fetcher(
             transport=self._transport,
             limit=self._limit,
             patience=self._retry.for_a_stream(),
+            background=self._background,
             clock=self._clock,
-            observer=self._observer,
             pulse=pulse,
-            poll_interval=interval,
+            observer=observer,
             keep_raw=flag("keep_raw", keep_raw),
+        )
+        reader = PageReader(
+            start=start,
+            fetcher=fetcher,
+            clock=self._clock,
+            observer=observer,
+            poll_interval=interval,
             on_expired=on_expired,
         )
         stream = SessionStream(
@@ -138,6 +146,7 @@ class Sessions:
             reader=reader,
             background=self._background,
             pulse=pulse,
+            observer=observer,
             clock=self._clock,
             start=start,
             keeper=keeper,

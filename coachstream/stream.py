@@ -26,7 +26,7 @@ from .keeper import LAST_SAVE, Keeper
 from .models import CoachingSession, Position
 from .query import Query
 from .reader import PageReader
-from .telemetry import SessionMalformed, StreamEnded
+from .telemetry import Observer, SessionMalformed, StreamEnded
 from .wire import Page
 
 OnMalformed = Callable[[MalformedSessionError], Awaitable[None]]
@@ -55,6 +55,7 @@ class SessionStream:
         reader: PageReader,
         background: Background,
         pulse: Pulse,
+        observer: Observer,
         clock: Clock,
         start: Position,
         keeper: Keeper | None,
@@ -63,6 +64,7 @@ class SessionStream:
         self._query = query
         self._reader = reader
         self._pulse = pulse
+        self._observer = observer
         self._clock = clock
         self._keeper = keeper
         self._on_malformed = on_malformed
@@ -183,9 +185,10 @@ class SessionStream:
         if self._closed:
             return
         self._closed = True
-        self._reader.announce(StreamEnded())
+        self._observer(StreamEnded())
         with anyio.move_on_after(LAST_SAVE, shield=True):
             await self._fetch.cancel()
+            await self._reader.aclose()
         if self._keeper is not None:
             with suppress(SaveUndoneError):  # then what is kept is right, and stays
                 await self._keeper.finish(self.position if self._begun else None)
@@ -207,6 +210,7 @@ class SessionStream:
     def __del__(self) -> None:
         # Nobody can ask for the page any more, so its retries need not go on.
         self._fetch.abandon()
+        self._reader.abandon()
 
     async def _turn_page(self) -> None:
         """Settle the page in hand and take up the next."""
@@ -241,7 +245,7 @@ class SessionStream:
                 raise StopAsyncIteration from None
             raise
         except Exception as error:
-            self._reader.announce(StreamEnded(error=error))
+            self._observer(StreamEnded(error=error))
             raise
         if self._closed:
             raise StopAsyncIteration
@@ -262,7 +266,7 @@ class SessionStream:
 
     async def _settle_malformed(self, error: MalformedSessionError) -> None:
         """Have someone settle it, or raise it: each time it is met, until someone does."""
-        self._reader.announce(SessionMalformed(error=error))
+        self._observer(SessionMalformed(error=error))
         if self._on_malformed is None:
             # Whoever asks again and again shall not keep the loop from its other work.
             await self._clock.sleep(0)

@@ -1,7 +1,7 @@
 """The way to the API: one request after another, paced, retried, and told of."""
 
 import itertools
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -88,7 +88,7 @@ class Transport:
         *,
         limit: Limit,
         patience: Patience,
-        read: Callable[[bytes], T],
+        read: Callable[[bytes], Awaitable[T]],
         observer: Observer | None = None,
     ) -> T:
         """Return what ``read`` makes of the answer's body, trying again while there is patience.
@@ -124,7 +124,9 @@ class Transport:
         else:
             await self._clock.sleep(delay)
 
-    async def _authorized(self, request: "_Request", attempt: int, read: Callable[[bytes], T]) -> T:
+    async def _authorized(
+        self, request: "_Request", attempt: int, read: Callable[[bytes], Awaitable[T]]
+    ) -> T:
         """Send once; after a 401 once more, if the token provider has another token."""
         token = await self._token(self._credentials.token())
         try:
@@ -147,7 +149,11 @@ class Transport:
             ) from error
 
     async def _paced(
-        self, request: "_Request", attempt: int, token: Secret, read: Callable[[bytes], T]
+        self,
+        request: "_Request",
+        attempt: int,
+        token: Secret,
+        read: Callable[[bytes], Awaitable[T]],
     ) -> T:
         limit = request.limit
         if (held := limit.held_for(self._clock)) > 0:
@@ -169,7 +175,7 @@ class Transport:
         failure: CoachStreamError
         if answer.good:
             try:
-                return read(answer.body)
+                return await read(answer.body)
             except UndecodableError as error:
                 failure = UndecodableError(str(error), body=_without(token, answer.body))
         else:

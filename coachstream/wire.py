@@ -65,6 +65,10 @@ class _LooseAnswer(Model, frozen=True):
     pagination: _LoosePagination
 
 
+class _Outlook(Model, frozen=True):
+    pagination: _LoosePagination
+
+
 class _AssignmentsAnswer(Model, frozen=True, kw_only=True):
     data: tuple[CoachAssignment, ...] = ()
     pagination: _LoosePagination
@@ -75,6 +79,7 @@ class _ChangeAnswer(Model, frozen=True):
 
 
 _sessions_answer = msgspec.json.Decoder(_SessionsAnswer)
+_outlook = msgspec.json.Decoder(_Outlook)
 _loose_answer = msgspec.json.Decoder(_LooseAnswer)
 _session = msgspec.json.Decoder(CoachingSession)
 _error_body = msgspec.json.Decoder(ErrorBody)
@@ -111,6 +116,23 @@ def sessions_page(body: bytes, *, keep_raw: bool = False) -> Page:
         has_next_page=loose.pagination.has_next_page,
         size=len(body),
     )
+
+
+def outlook(body: bytes) -> str | None:
+    """Tell in next to no time which cursor leads on from a page of sessions; None: none is seen.
+
+    It looks at what stands from the last ``"pagination"`` on, and so may be wrong about a page
+    that is odd enough. `sessions_page` is not: ask it before you rely on this.
+    """
+    tail = body[body.rfind(b'"pagination"') :]
+    # A page without sessions is no reason to hurry, be there more or not.
+    if b'"updatedAtTime"' not in body:
+        return None
+    try:
+        pagination = _outlook.decode(b"{" + tail).pagination
+    except _UNREADABLE:
+        return None
+    return (pagination.end_cursor or None) if pagination.has_next_page else None
 
 
 def assignments_page(body: bytes) -> tuple[tuple[CoachAssignment, ...], Pagination]:

@@ -21,6 +21,7 @@ FLOORS = [
     {"lanes", "cursors", "checkpoints", "ledger"},
     {"frontier", "keeper", "exchange", "failures"},
     {"transport"},
+    {"fetcher"},
     {"source", "reader", "assignments"},
     {"stream"},
     {"sessions", "consumer"},

@@ -88,7 +88,10 @@ def test_waiting_for_a_turn_is_no_stall():
 
 
 def test_ages_and_failures():
-    one = pulse(read(), RETRY, RETRY)
+    one = pulse()
+    one.answered(1)
+    for event in (read(), RETRY, RETRY):
+        one.note(event, 1)
     seen = health(
         one,
         now=10,
@@ -99,9 +102,21 @@ def test_ages_and_failures():
     assert seen.cursor_age == timedelta(days=3).total_seconds()
     assert seen.lag == 7
     assert (seen.failures, seen.last_error) == (2, "no route")
-    one.note(read(), 11)
+    one.answered(11)
     seen = health(one, now=12)
     assert (seen.failures, seen.last_error, seen.answer_age) == (0, "no route", 1)
+
+
+@pytest.mark.parametrize("failure", [RETRY, THROTTLE])
+def test_a_page_that_came_ahead_ends_the_trouble_before_it_is_read(failure):
+    one = pulse(read(), STARTED, failure, STARTED)
+    one.answered(2)
+    assert health(one, now=1e9).state == StreamState.FOLLOWING
+
+
+def test_a_page_read_while_the_next_is_on_its_way_hides_no_stall():
+    one = pulse(STARTED, read())
+    assert health(one, now=1 + 100 + GRACE + 0.1).state == StreamState.STALLED
 
 
 def test_before_the_first_answer_there_are_no_ages():

@@ -1,0 +1,127 @@
+"""Fetches pages: the one that is wanted, and the next one meanwhile.
+
+Which page comes next stands at a page's end, so it is asked for before the page is decoded and
+long before its sessions are handled. One page ahead and no more: a second one would not come
+sooner, and would lie in memory for as long as handling takes.
+"""
+
+from datetime import datetime
+from functools import partial
+
+import msgspec
+
+from . import wire
+from .background import Background, Ongoing
+from .clock import Clock
+from .health import Pulse
+from .query import Query
+from .ratelimit import Limit
+from .retry import Patience
+from .telemetry import Observer
+from .transport import Transport
+
+PATH = "/coaching/sessions/stream"
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """A page, and when it came."""
+
+    page: wire.Page
+    at: datetime
+
+
+class Fetcher:
+    """Fetches the pages of one reader. Not for two tasks at once."""
+
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        limit: Limit,
+        patience: Patience,
+        background: Background,
+        clock: Clock,
+        pulse: Pulse,
+        observer: Observer,
+        keep_raw: bool,
+    ) -> None:
+        self._transport = transport
+        self._limit = limit
+        self._patience = patience
+        self._background = background
+        self._clock = clock
+        self._pulse = pulse
+        self._observer = observer
+        self._keep_raw = keep_raw
+        self._under_way: dict[str, Ongoing[Fetched]] = {}  # by all that is asked
+        self._wanted: str | None = None
+        self.dead_cursor: str | None = None
+        """A cursor not to be asked with unless someone wants that very page."""
+
+    async def fetch(self, query: Query, cursor: str | None) -> Fetched:
+        """Return the page after ``cursor``.
+
+        Cancelled, the page goes on being fetched, for whoever asks for it next.
+
+        Raises:
+            CoachStreamError: what stands in the way, when patience is over.
+        """
+        asked = query.after(cursor)
+        await self._forget_all_but(asked)
+        ongoing = self._under_way.setdefault(asked, Ongoing(self._background))
+        self._wanted = asked
+        try:
+            fetched = await ongoing.result(partial(self._ask, query, cursor))
+        finally:
+            self._wanted = None
+            if not ongoing.pending:
+                del self._under_way[asked]
+        page = fetched.page
+        if page.entries and page.has_next_page:
+            self._look_ahead(query, cursor, page.end_cursor)
+        return fetched
+
+    async def aclose(self) -> None:
+        """End what is under way."""
+        await self._forget_all_but(None)
+
+    def abandon(self) -> None:
+        """End it soon; from any thread."""
+        for ongoing in self._under_way.values():
+            ongoing.abandon()
+
+    async def _forget_all_but(self, asked: str | None) -> None:
+        """Drop a page that was fetched ahead, if reading took another turn."""
+        for other in [other for other in self._under_way if other != asked]:
+            await self._under_way.pop(other).cancel()
+
+    def _look_ahead(self, query: Query, cursor: str | None, next_cursor: str) -> None:
+        """Ask for the page after this one, if this one leads on."""
+        if next_cursor in {"", cursor, self.dead_cursor}:
+            return
+        asked = query.after(next_cursor)
+        if asked not in self._under_way:
+            ongoing = self._under_way[asked] = Ongoing(self._background)
+            ongoing.begin(self._ask(query, next_cursor))
+
+    async def _ask(self, query: Query, cursor: str | None) -> Fetched:
+        self._pulse.expect_nothing()  # how long the turn at the limit takes, others decide
+        asked = query.after(cursor)
+
+        async def read(body: bytes) -> wire.Page:
+            if asked == self._wanted and (next_cursor := wire.outlook(body)) is not None:
+                self._look_ahead(query, cursor, next_cursor)
+                await self._clock.sleep(0)  # so that the question leaves before this is decoded
+            return wire.sessions_page(body, keep_raw=self._keep_raw)
+
+        page = await self._transport.call(
+            "GET",
+            PATH,
+            asked,
+            limit=self._limit,
+            patience=self._patience,
+            read=read,
+            observer=self._observer,
+        )
+        self._pulse.answered(self._clock.monotonic())
+        return Fetched(page, self._clock.now())
