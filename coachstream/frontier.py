@@ -15,6 +15,7 @@ import msgspec
 
 from .cursors import Entry
 from .models import CoachingSession, Position
+from .query import Query
 
 RECENT = 500
 """Keys of the last settled versions that are kept, for the day the cursor dies."""
@@ -170,20 +171,26 @@ class Frontier:
             self.open_sessions -= len(reading.entries)
             self.size -= reading.size
             named = list(keys(reading.entries))
+            if reading.query and reading.query != self._query:
+                self._change_query(reading.query)
             if reading.moved:
                 self._cursor, self._cursor_time = reading.cursor, reading.cursor_time
-                if reading.entries:  # these are new, so what came ahead of the cursor is passed
-                    self._beyond.clear()
+                # What came ahead of the cursor is passed by what is new.
+                newest = max(_times(reading.entries), default=None)
+                self._beyond = [k for k in self._beyond if newest is None or k[1] > newest]
             else:
                 self._beyond += named
-            if reading.query and reading.query != self._query:
-                # Reading began again with another start, so an old cursor means nothing now.
-                self._query = reading.query
-                if not reading.moved:
-                    self._cursor = self._cursor_time = None
             self._recent.extend(islice(named, max(0, len(named) - RECENT), None))
             times = [*_times(reading.entries), *([self._watermark] if self._watermark else [])]
             self._watermark = max(times, default=None)
+
+    def _change_query(self, wire: str) -> None:
+        """Go on with another query, to which the old one's cursor means nothing."""
+        before, after = Query.from_wire(self._query), Query.from_wire(wire)
+        if before.end is not None and before.end <= after.start:
+            # The next window, to which nothing from before its start belongs.
+            self._beyond = [key for key in self._beyond if key[1] >= after.start]
+        self._query, self._cursor, self._cursor_time = wire, None, None
 
 
 def keys(entries: Iterable[Entry]) -> Iterator[Key]:

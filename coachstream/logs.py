@@ -66,6 +66,14 @@ def _log_feed_event(event: Event) -> None:
             )
         case tell.CaughtUp():
             _feed.debug("caught up; next question in %.2f s", event.delay)
+        case tell.BackfillProgress():
+            _feed.info(
+                "the past is read up to %s: %d sessions, %.0f %%, %.0f s to go",
+                event.until,
+                event.sessions,
+                100 * event.share,
+                event.seconds_left,
+            )
         case tell.SessionMalformed():
             _feed.error("a session can't be read: %s", event.error)
         case tell.ShortPollInterval():

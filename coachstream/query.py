@@ -38,6 +38,13 @@ class Query(msgspec.Struct, frozen=True):
         return datetime.fromisoformat(unquote(self.wire.partition("&")[0].partition("=")[2]))
 
     @property
+    def end(self) -> datetime | None:
+        """Where a bounded sessions query ends."""
+        second = self.filters.partition("&")[0]
+        name, _, value = second.partition("=")
+        return datetime.fromisoformat(unquote(value)) if name == "endTime" else None
+
+    @property
     def filters(self) -> str:
         """All of a sessions query but its start."""
         return self.wire.partition("&")[2]
@@ -46,6 +53,12 @@ class Query(msgspec.Struct, frozen=True):
         """Return the same sessions query with another start."""
         parts = (_encode({"startTime": _timestamp(start.astimezone(UTC))}), self.filters)
         return msgspec.structs.replace(self, wire="&".join(filter(None, parts)))
+
+    def within(self, start: datetime, end: datetime) -> Self:
+        """Return the same sessions query for a window of its time."""
+        times = {"startTime": _timestamp(start.astimezone(UTC)), "endTime": _timestamp(end)}
+        others = self.filters if self.end is None else self.filters.partition("&")[2]
+        return type(self)("&".join(filter(None, (_encode(times), others))))
 
     def after(self, cursor: str | None) -> str:
         """Return the query string of the page after ``cursor``; None asks for the first."""

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Literal
+from typing import Literal, Protocol
 
 from .clock import Clock
 from .cursors import Entry, Walk
@@ -32,8 +32,44 @@ DEATHS_A_DAY = 3
 OnExpired = Literal["resume", "raise"]
 
 
+class Reader(Protocol):
+    """What a stream reads from. Not for two tasks at once."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last page of a bounded query has been read."""
+        ...
+
+    @property
+    def wait(self) -> float:
+        """Seconds until the next page is asked for; 0 or less: at once."""
+        ...
+
+    def go_on_from(self, start: Position) -> None:
+        """Take up the way at a position, before anything is read."""
+        ...
+
+    async def read(self) -> Reading:
+        """Return the next page, when it is time for it.
+
+        Cancelled or failed, it has not moved: the same page is asked for again.
+
+        Raises:
+            CoachStreamError: what stands in the way, when patience is over.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """End what is under way."""
+        ...
+
+    def abandon(self) -> None:
+        """End it soon; from any thread."""
+        ...
+
+
 class PageReader:
-    """One reader of one query. Not for two tasks at once."""
+    """One reader of one query, a page after the other."""
 
     def __init__(
         self,
@@ -53,11 +89,9 @@ class PageReader:
         self._due = clock.monotonic()
         self._deaths: deque[datetime] = deque(maxlen=DEATHS_A_DAY)
         self.ended = False
-        """Whether the last page of a bounded query has been read."""
         self.go_on_from(start)
 
     def go_on_from(self, start: Position) -> None:
-        """Take up the way at a position, before anything is read."""
         self.query = Query.from_wire(start.query)
         self._walk = self._walk_from(start.cursor, known=start.settled)
         self._cursor_time = start.cursor_time
@@ -68,17 +102,9 @@ class PageReader:
 
     @property
     def wait(self) -> float:
-        """Seconds until the next page is asked for; 0 or less: at once."""
         return self._due - self._clock.monotonic()
 
     async def read(self) -> Reading:
-        """Return the next page, when it is time for it.
-
-        Cancelled or failed, it has not moved: the same page is asked for again.
-
-        Raises:
-            CoachStreamError: what stands in the way, when patience is over.
-        """
         if (wait := self.wait) > 0:
             self._observer(CaughtUp(delay=wait))
             await self._clock.sleep(wait)
@@ -93,11 +119,9 @@ class PageReader:
         return self._taken_in(fetched)
 
     async def aclose(self) -> None:
-        """End what is under way."""
         await self._fetcher.aclose()
 
     def abandon(self) -> None:
-        """End it soon; from any thread."""
         self._fetcher.abandon()
 
     def _taken_in(self, fetched: Fetched) -> Reading:

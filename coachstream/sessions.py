@@ -7,7 +7,8 @@ from typing import get_args
 import anyio
 
 from . import query as queries
-from .arguments import async_function, flag, one_of, seconds
+from .arguments import async_function, at_least_one, flag, one_of, seconds
+from .backfill import READERS, BackfillReader
 from .background import Background
 from .checkpoints import StoreLike
 from .clock import Clock
@@ -16,6 +17,7 @@ from .fetcher import Fetcher
 from .health import Pulse
 from .keeper import Keeper
 from .models import Position
+from .query import Query
 from .ratelimit import Limit
 from .reader import OnExpired, PageReader
 from .retry import RetryPolicy
@@ -62,6 +64,7 @@ class Sessions:
         include_external_ids: bool = False,
         after: str | None = None,
         poll_interval: float | timedelta = POLL_INTERVAL,
+        readers: int = 1,
         keep_raw: bool = False,
         on_malformed: OnMalformed | None = None,
         on_expired: OnExpired = "resume",
@@ -87,6 +90,9 @@ class Sessions:
                 given; see `SessionStream.position`.
             poll_interval: How long to wait, in seconds or as a ``timedelta``, when there is
                 nothing more to read.
+            readers: With more than one, a stream that begins at ``start_time`` first reads the
+                past by windows of time, so many at once, as `backfill` does. Then it follows from
+                the moment it began, a quarter of an hour overlapping, dropping repeats.
             keep_raw: Keep each session's own JSON in ``session.raw``.
             on_malformed: Called with each session that can't be read, and settles it by returning.
                 Without it, the session is raised as `MalformedSessionError` whenever it is met.
@@ -109,41 +115,146 @@ class Sessions:
             include_coachable_events=include_coachable_events,
             include_external_ids=include_external_ids,
         )
-        after = queries.cursor_argument(after)
-        one_of("on_expired", on_expired, get_args(OnExpired))
-        if on_malformed is not None:
-            async_function("on_malformed", on_malformed)
         interval = seconds("poll_interval", poll_interval)
         if interval < POLL_INTERVAL and not self._warned_of_short_polls:
             self._warned_of_short_polls = True
             self._observer(ShortPollInterval(poll_interval=interval))
-        keeper = self._keeper(name, store)
+        return self._open(
+            query,
+            after=queries.cursor_argument(after),
+            poll_interval=interval,
+            # A snapshot has no stretch of time to cut.
+            readers=at_least_one("readers", readers) if query.start != query.end else 1,
+            keep_raw=flag("keep_raw", keep_raw),
+            on_malformed=on_malformed,
+            on_expired=on_expired,
+            keeper=self._keeper(name, store),
+        )
+
+    def backfill(
+        self,
+        *,
+        start_time: datetime,
+        end_time: datetime,
+        readers: int = READERS,
+        driver_ids: Sequence[str] | None = None,
+        coach_ids: Sequence[str] | None = None,
+        session_statuses: Sequence[str] | None = None,
+        include_coachable_events: bool = False,
+        include_external_ids: bool = False,
+        keep_raw: bool = False,
+        on_malformed: OnMalformed | None = None,
+        on_expired: OnExpired = "resume",
+        name: str | None = None,
+        store: StoreLike | None = None,
+    ) -> SessionStream:
+        """Read the past as fast as the rate limit lets us: by windows of time, several at once.
+
+        ::
+
+            async with client.sessions.backfill(start_time=a, end_time=b) as sessions:
+                async for session in sessions:
+                    ...
+
+        What comes is what `stream` would bring for the same times, in the windows' order, so that
+        a driver's sessions keep theirs. `telemetry.BackfillProgress` tells how far it is. At most
+        about five pages per reader are held in memory. With a ``name`` and a ``store`` it goes on
+        where it was.
+
+        Args:
+            start_time: Read versions updated from then on; an aware datetime.
+            end_time: Read versions updated before then. A session that changes while this runs is
+                one of a later time, which only `stream` with ``readers`` follows.
+            readers: How many windows to read at once. Five use up the limit of Samsara as long as
+                an answer takes no more than a second.
+            driver_ids: As for `stream`, and so are the others.
+            coach_ids: See there.
+            session_statuses: See there.
+            include_coachable_events: See there.
+            include_external_ids: See there.
+            keep_raw: See there.
+            on_malformed: See there.
+            on_expired: See there.
+            name: See there.
+            store: See there.
+
+        Raises:
+            InvalidArgumentError: at once, naming the argument that can't be used.
+        """
+        query = queries.sessions_query(
+            start_time=start_time,
+            end_time=end_time,
+            driver_ids=driver_ids,
+            coach_ids=coach_ids,
+            session_statuses=session_statuses,
+            include_coachable_events=include_coachable_events,
+            include_external_ids=include_external_ids,
+        )
+        if query.end is None or query.end == query.start:
+            raise InvalidArgumentError("end_time", "needs a datetime after start_time")
+        return self._open(
+            query,
+            after=None,
+            poll_interval=POLL_INTERVAL,
+            readers=at_least_one("readers", readers),
+            keep_raw=flag("keep_raw", keep_raw),
+            on_malformed=on_malformed,
+            on_expired=on_expired,
+            keeper=self._keeper(name, store),
+        )
+
+    def _open(
+        self,
+        query: Query,
+        *,
+        after: str | None,
+        poll_interval: float,
+        readers: int,
+        keep_raw: bool,
+        on_malformed: OnMalformed | None,
+        on_expired: OnExpired,
+        keeper: Keeper | None,
+    ) -> SessionStream:
+        one_of("on_expired", on_expired, get_args(OnExpired))
+        if on_malformed is not None:
+            async_function("on_malformed", on_malformed)
         if keeper is not None and after is not None:
             raise InvalidArgumentError("after", "the place is kept in the store; give one of both")
         start = Position(query=query.wire, origin=query.wire, cursor=after)
         pulse = Pulse(timeout=self._transport.timeout, now=self._clock.monotonic())
         observer = pulse.telling(self._observer, self._clock)
-        fetcher = Fetcher(
-            transport=self._transport,
-            limit=self._limit,
-            patience=self._retry.for_a_stream(),
-            background=self._background,
-            clock=self._clock,
-            pulse=pulse,
-            observer=observer,
-            keep_raw=flag("keep_raw", keep_raw),
-        )
-        reader = PageReader(
-            start=start,
-            fetcher=fetcher,
-            clock=self._clock,
-            observer=observer,
-            poll_interval=interval,
-            on_expired=on_expired,
-        )
+
+        def open_reader(start: Position) -> PageReader:
+            fetcher = Fetcher(
+                transport=self._transport,
+                limit=self._limit,
+                patience=self._retry.for_a_stream(),
+                background=self._background,
+                clock=self._clock,
+                pulse=pulse,
+                observer=observer,
+                keep_raw=keep_raw,
+            )
+            return PageReader(
+                start=start,
+                fetcher=fetcher,
+                clock=self._clock,
+                observer=observer,
+                poll_interval=poll_interval,
+                on_expired=on_expired,
+            )
+
         stream = SessionStream(
             query=query,
-            reader=reader,
+            reader=BackfillReader(
+                start=start,
+                readers=readers,
+                open_reader=open_reader,
+                server_ahead=lambda: self._transport.server_ahead,
+                background=self._background,
+                clock=self._clock,
+                observer=observer,
+            ),
             background=self._background,
             pulse=pulse,
             observer=observer,

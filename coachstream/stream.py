@@ -25,7 +25,7 @@ from .health import Health, Pulse
 from .keeper import LAST_SAVE, Keeper
 from .models import CoachingSession, Position
 from .query import Query
-from .reader import PageReader
+from .reader import Reader
 from .telemetry import Observer, SessionMalformed, StreamEnded
 from .wire import Page
 
@@ -52,7 +52,7 @@ class SessionStream:
         self,
         *,
         query: Query,
-        reader: PageReader,
+        reader: Reader,
         background: Background,
         pulse: Pulse,
         observer: Observer,
@@ -205,7 +205,7 @@ class SessionStream:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<SessionStream {self._reader.query.wire!r} {self.health.state}>"
+        return f"<SessionStream {self._query.wire!r} {self.health.state}>"
 
     def __del__(self) -> None:
         # Nobody can ask for the page any more, so its retries need not go on.

@@ -91,6 +91,21 @@ class CaughtUp(Event, frozen=True, kw_only=True):
     delay: float
 
 
+class BackfillProgress(Event, frozen=True, kw_only=True):
+    """A window of the past has been handed over, and with it all before."""
+
+    windows: int
+    """Windows handed over in this run."""
+    sessions: int
+    """Sessions handed over in this run."""
+    until: datetime
+    """All that was updated before then has been handed over."""
+    share: float
+    """How much of the time to be read has been, from 0 to 1."""
+    seconds_left: float
+    """An estimate, as if what is left were as dense as what has been read."""
+
+
 class SessionMalformed(Event, frozen=True, kw_only=True):
     """A session that can't be read was met."""
 

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any, TypeVar
 
@@ -74,6 +74,8 @@ class Transport:
         self._clock = clock
         self._random = random
         self._observe = observer
+        self.server_ahead = timedelta()
+        """How far the server's clock is ahead of ours, as its last answer's ``Date`` has it."""
 
     @property
     def timeout(self) -> float:
@@ -172,6 +174,8 @@ class Transport:
                 request_id=answer.headers.get("Request-Id"),
             )
         )
+        if date := wire.http_date(answer.headers.get("Date", "")):
+            self.server_ahead = date - self._clock.now()
         failure: CoachStreamError
         if answer.good:
             try:

@@ -324,14 +324,15 @@ def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
         return None
     if seconds := _SECONDS.fullmatch(value):
         return min(float(seconds[1]), LONGEST_WAIT)
-    until = _http_date(value)
+    until = http_date(value)
     if until is None:
         return None
-    since = _http_date(headers.get("Date", "")) or now
+    since = http_date(headers.get("Date", "")) or now
     return min(max(0.0, (until - since).total_seconds()), LONGEST_WAIT)
 
 
-def _http_date(value: str) -> datetime | None:
+def http_date(value: str) -> datetime | None:
+    """Return the moment a header names; None if it does so not readably."""
     try:
         date = parsedate_to_datetime(value)
     except (ValueError, TypeError, OverflowError, IndexError):

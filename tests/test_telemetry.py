@@ -34,6 +34,11 @@ EVENTS = [
         logging.DEBUG,
     ),
     (telemetry.CaughtUp(delay=5), "feed", logging.DEBUG),
+    (
+        telemetry.BackfillProgress(windows=1, sessions=2, until=NOW, share=0.5, seconds_left=3),
+        "feed",
+        logging.INFO,
+    ),
     (telemetry.ShortPollInterval(poll_interval=1), "feed", logging.WARNING),
     (
         telemetry.SessionMalformed(error=MalformedSessionError("odd", raw=b"{}")),

@@ -4,6 +4,8 @@ import hmac
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import UTC
+from email.utils import format_datetime
 from random import Random
 
 from .answer import TEXT, Answer, error
@@ -80,7 +82,9 @@ class Api:
                 served=answer.served,
             )
         )
-        return replace(answer, headers={**answer.headers, "Request-Id": request_id}), fault
+        date = format_datetime(now.astimezone(UTC), usegmt=True)
+        headers = {"Date": date, **answer.headers, "Request-Id": request_id}
+        return replace(answer, headers=headers), fault
 
     def _decide(
         self, method: str, asked: Parameters, authorization: str, at: float, request_id: str

@@ -1,0 +1,376 @@
+"""The past by windows: as fast as the limit, in order, resumable, and nothing lost at the seams."""
+
+import asyncio
+from collections import defaultdict
+from datetime import datetime, timedelta
+from itertools import pairwise
+from random import Random
+
+import pytest
+
+from coachstream import ForbiddenError, InvalidArgumentError, StreamState, consume
+from coachstream import past as past_pages
+from coachstream.checkpoints import MappingStore
+from coachstream.emulator import (
+    Profile,
+    World,
+    cut_short,
+    garble,
+    hang_up,
+    refuse,
+    serve,
+    stall,
+)
+from coachstream.telemetry import BackfillProgress, PageRead, RetryScheduled
+from tests.feed import LONG_AGO, feed, key, keys, most_in_a_second, unlimited
+from tests.virtual_time import BIRTH, pass_time, virtual
+
+YEAR_AGO = BIRTH - timedelta(days=365)
+
+
+def past(sessions=600, **more):
+    """A world of the tests' own time, in which nothing happens of itself."""
+    return World(sessions=sessions, now=BIRTH, **({"changes_per_hour": 0} | more))
+
+
+def latest(api):
+    return [one for one in api.world.versions() if one in api.world.latest()]
+
+
+async def everything(client, readers=5, **more):
+    bounds = {"start_time": YEAR_AGO, "end_time": BIRTH} | more
+    async with client.sessions.backfill(readers=readers, **bounds) as sessions:
+        return [session async for session in sessions]
+
+
+@virtual
+@pytest.mark.parametrize("readers", [1, 2, 5, 9])
+async def test_it_reads_what_a_stream_would_in_the_same_order(readers):
+    async with feed(past(), page_size=20, **unlimited()) as (api, client, _):
+        assert keys(await everything(client, readers)) == latest(api)
+
+
+@virtual
+@pytest.mark.parametrize("profile", Profile.every(), ids=str)
+async def test_it_reads_everything_once_however_the_api_behaves(profile):
+    async with feed(past(300), page_size=(5, 20), profile=profile, **unlimited()) as (
+        api,
+        client,
+        _,
+    ):
+        got = keys(await everything(client))
+        wanted = api.world.versions() if profile.versions == "every" else latest(api)
+        assert got == wanted
+
+
+@virtual
+@pytest.mark.parametrize("latency", [0.3, 1.0])
+async def test_the_limit_is_used_up_and_never_exceeded(latency):
+    async with feed(past(3000), page_size=10, latency=latency) as (api, client, _):
+        assert keys(await everything(client)) == latest(api)
+        times = [request.at for request in api.requests]
+        assert {request.status for request in api.requests} == {200}
+        assert most_in_a_second(times) <= 5
+        assert (len(times) - 1) / (times[-1] - times[0]) >= 0.97 * 5
+
+
+@virtual
+async def test_it_asks_for_few_pages_more_than_one_reader_would():
+    async with feed(past(3000), page_size=10, **unlimited()) as (api, client, _):
+        await everything(client)
+        assert len(api.requests) <= 1.3 * 300
+
+
+@virtual
+async def test_a_slow_reader_keeps_few_pages_waiting(monkeypatch):
+    monkeypatch.setattr(past_pages, "AHEAD", 3 * 100_000)  # some ten pages
+    async with feed(past(3000), page_size=50, gzip=False, **unlimited()) as (_, client, events):
+        stream = client.sessions.backfill(start_time=YEAR_AGO, end_time=BIRTH, readers=3)
+        for taken in range(1, 2000):
+            await anext(stream)
+            if taken % 100 == 0:
+                await pass_time(60)
+                read = sum(event.sessions for event in events if isinstance(event, PageRead))
+                size = sum(event.size for event in events if isinstance(event, PageRead))
+                # What may wait, a page in hand, and for each reader one that came meanwhile.
+                assert (read - taken) / read * size <= 3 * 300_000 + (3 + 1) * 50_000
+        await stream.aclose()
+
+
+@virtual
+async def test_windows_touch_and_carry_the_filters_and_no_other_time():
+    async with feed(past(), page_size=20, **unlimited()) as (api, client, _):
+        await everything(client, session_statuses=["upcoming", "completed"])
+        windows = {(one.query["startTime"], one.query["endTime"]) for one in api.requests}
+        in_order = sorted(windows)
+        assert len(in_order) > 5
+        assert all(one[1] == next_one[0] for one, next_one in pairwise(in_order))
+        assert {one.query["sessionStatuses"] for one in api.requests} == {"upcoming,completed"}
+
+
+@virtual
+async def test_a_backfill_that_was_broken_off_goes_on_where_it_was():
+    async with feed(past(2000), page_size=10, **unlimited()) as (api, client, _):
+        kept: dict[str, bytes] = {}
+        store, chance, got, runs = MappingStore(kept), Random(4), [], 0
+        while True:
+            runs += 1
+            async with client.sessions.backfill(
+                start_time=YEAR_AGO, end_time=BIRTH, name="b", store=store
+            ) as sessions:
+                left = chance.randrange(1, 400)
+                async for session in sessions:
+                    got.append(session)
+                    left -= 1
+                    if not left:
+                        break
+                else:
+                    break
+        assert runs > 5
+        # The one in hand when the loop was left comes again, and nothing else.
+        assert len(got) == 2000 + runs - 1
+        assert list(dict.fromkeys(keys(got))) == latest(api)
+        assert all(len(value) < 60_000 for value in kept.values())
+
+
+@virtual
+async def test_what_is_kept_stays_small_when_every_window_ends_without_a_cursor():
+    profile = Profile(terminal_cursor="empty")
+    async with feed(past(2000), page_size=500, profile=profile, **unlimited()) as (_, client, _):
+        stream = client.sessions.backfill(start_time=YEAR_AGO, end_time=BIRTH)
+        most = 0
+        async for _ in stream:
+            most = max(most, len(stream.position.settled))
+        assert most <= 2 * 500
+
+
+@virtual
+async def test_faults_lose_and_repeat_nothing():
+    faults = [hang_up(), garble(), refuse(503), cut_short(), stall(), refuse(429), serve()] * 3
+    async with feed(past(), page_size=20, faults=faults) as (api, client, events):
+        assert keys(await everything(client)) == latest(api)
+        assert sum(isinstance(event, RetryScheduled) for event in events) >= 18
+
+
+@virtual
+async def test_a_refusal_is_raised_and_asking_again_goes_on():
+    faults = [*[serve()] * 6, refuse(403)]
+    async with feed(past(), page_size=20, faults=faults, **unlimited()) as (api, client, _):
+        stream = client.sessions.backfill(start_time=YEAR_AGO, end_time=BIRTH)
+        got, refused = [], 0
+        while True:
+            try:
+                got.append(await anext(stream))
+            except StopAsyncIteration:
+                break
+            except ForbiddenError:
+                refused += 1
+        assert refused == 1
+        assert keys(got) == latest(api)
+
+
+@virtual
+async def test_progress_is_told_window_by_window():
+    async with feed(past(2000), page_size=10) as (api, client, events):
+        first = datetime.fromisoformat(api.world.versions()[0][1])
+        got = await everything(client, start_time=first)
+        told = [event for event in events if isinstance(event, BackfillProgress)]
+        assert len(told) > 10
+        assert [one.windows for one in told] == list(range(1, len(told) + 1))
+        assert told[-1].sessions == len(got)
+        assert told[-1].until == BIRTH
+        assert (told[-1].share, told[-1].seconds_left) == (1, 0)
+        assert all(one.share < next_one.share for one, next_one in pairwise(told))
+        half = next(one for one in told if one.share > 0.5)
+        seconds = api.requests[-1].at - api.requests[0].at
+        assert half.seconds_left == pytest.approx(seconds / 2, rel=0.5)
+
+
+@virtual
+async def test_closing_ends_all_that_is_under_way():
+    async with feed(past(), page_size=20, latency=30, **unlimited()) as (api, client, _):
+        before = asyncio.all_tasks()
+        async with client.sessions.backfill(start_time=YEAR_AGO, end_time=BIRTH) as stream:
+            await anext(stream)
+        asked = len(api.requests)
+        assert stream.health.state is StreamState.STOPPED
+        await pass_time(3600)
+        assert len(api.requests) == asked
+        assert len(asyncio.all_tasks() - before) == 0
+
+
+@virtual
+async def test_a_time_out_around_a_step_loses_and_repeats_nothing():
+    async with feed(past(), page_size=20, latency=7.0, **unlimited()) as (api, client, _):
+        stream = client.sessions.backfill(start_time=YEAR_AGO, end_time=BIRTH)
+        got, late = [], 0
+        while True:
+            try:
+                async with asyncio.timeout(0.9):
+                    got.append(await anext(stream))
+            except TimeoutError:
+                late += 1
+            except StopAsyncIteration:
+                break
+        assert late > 10
+        assert keys(got) == latest(api)
+
+
+@virtual
+async def test_a_consumer_of_a_backfill_handles_each_drivers_sessions_in_order():
+    profile = Profile(versions="every")
+    async with feed(past(), page_size=20, profile=profile, **unlimited()) as (api, client, _):
+        handled = defaultdict(list)
+        chance = Random(1)
+
+        async def handle(session):
+            await pass_time(chance.random())
+            handled[session.driver.driver_id].append(key(session))
+
+        stream = client.sessions.backfill(start_time=YEAR_AGO, end_time=BIRTH)
+        report = await consume(stream, handle, name="n", store={})
+        assert report.handled == len(api.world.versions())
+        order = {version: place for place, version in enumerate(api.world.versions())}
+        for versions in handled.values():
+            assert versions == sorted(versions, key=order.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "argument"),
+    [
+        ({"end_time": YEAR_AGO}, "end_time"),
+        ({"end_time": None}, "end_time"),
+        ({"end_time": LONG_AGO}, "end_time"),
+        ({"readers": 0}, "readers"),
+        ({"readers": 1.5}, "readers"),
+        ({"start_time": datetime(2025, 1, 1)}, "start_time"),  # noqa: DTZ001  # that is wrong
+        ({"driver_ids": []}, "driver_ids"),
+        ({"name": "n"}, "store"),
+        ({"store": {}}, "name"),
+        ({"on_expired": "ignore"}, "on_expired"),
+    ],
+)
+@virtual
+async def test_what_makes_no_sense_is_refused_at_once(wrong, argument):
+    async with feed() as (_, client, _):
+        arguments = {"start_time": YEAR_AGO, "end_time": BIRTH} | wrong
+        with pytest.raises(InvalidArgumentError) as refused:
+            client.sessions.backfill(**arguments)
+        assert refused.value.argument == argument
+
+
+# And then to follow
+
+
+async def follow(stream, until_quiet=30.0):
+    got = []
+    try:
+        while True:
+            async with asyncio.timeout(until_quiet):
+                got.append(await anext(stream))
+    except TimeoutError:
+        return got
+
+
+@virtual
+@pytest.mark.parametrize("profile", Profile.every(), ids=str)
+async def test_reading_the_past_leads_on_to_following(profile):
+    async with feed(past(), page_size=20, profile=profile) as (api, client, _):
+        stream = client.sessions.stream(start_time=YEAR_AGO, readers=4)
+        got = keys(await follow(stream))
+        wanted = api.world.versions() if profile.versions == "every" else latest(api)
+        assert got == wanted
+        one = api.world.sessions()[0]["id"]
+        api.world.annotate(str(one), "later")
+        assert keys(await follow(stream)) == [api.world.versions()[-1]]
+        assert len({request.query["startTime"] for request in api.requests}) > 5
+
+
+@virtual
+async def test_sessions_that_change_while_the_past_is_read_are_not_lost():
+    async with feed(past(2000), page_size=10, latency=0.3) as (api, client, _):
+        chance = Random(3)
+        changed = chance.sample([str(one["id"]) for one in api.world.sessions()], 200)
+
+        async def live_on():
+            for one in changed:
+                await pass_time(0.2)
+                api.world.annotate(one, "changed meanwhile")
+
+        before = api.world.latest()
+        life = asyncio.create_task(live_on())
+        stream = client.sessions.stream(start_time=YEAR_AGO, readers=5)
+        got = keys(await follow(stream))
+        await life
+        assert set(got) >= api.world.latest()
+        assert set(got) <= api.world.latest() | before
+        assert len(got) == len(set(got))
+        assert {request.status for request in api.requests} == {200}
+
+
+@virtual
+@pytest.mark.parametrize("ahead", [timedelta(hours=-5), timedelta(hours=5)], ids=["fast", "slow"])
+async def test_a_clock_that_is_wrong_loses_nothing(ahead):
+    """Ours is fast, or slow, by hours."""
+    world = World(sessions=1000, now=BIRTH + ahead, changes_per_hour=0)
+    async with feed(world, page_size=10, latency=0.3) as (api, client, _):
+        chance = Random(3)
+        changed = chance.sample([str(one["id"]) for one in api.world.sessions()], 200)
+
+        async def live_on():
+            for one in changed:
+                await pass_time(0.1)
+                api.world.annotate(one, "changed meanwhile")
+
+        life = asyncio.create_task(live_on())
+        got = keys(await follow(client.sessions.stream(start_time=YEAR_AGO, readers=5)))
+        await life
+        assert set(got) >= api.world.latest()
+
+
+@virtual
+async def test_a_stream_that_reads_the_past_is_resumed_wherever_it_was():
+    async with feed(past(1000), page_size=10, **unlimited()) as (api, client, _):
+        store, chance, got = MappingStore({}), Random(5), []
+        for readers in [4, 1, 4, 2, 1, 1, 7, 4, 1, 4]:
+            async with client.sessions.stream(
+                start_time=YEAR_AGO, readers=readers, name="s", store=store
+            ) as stream:
+                for _ in range(chance.randrange(1, 150)):
+                    try:
+                        async with asyncio.timeout(30):
+                            got.append(await anext(stream))
+                    except TimeoutError:
+                        break
+        async with client.sessions.stream(
+            start_time=YEAR_AGO, readers=1, name="s", store=store
+        ) as stream:
+            got += await follow(stream)
+            api.world.annotate(str(api.world.sessions()[0]["id"]), "later")
+            got += await follow(stream)
+        assert set(keys(got)) >= api.world.latest()
+        assert len(got) <= 1001 + 11
+
+
+@virtual
+async def test_one_reader_reads_no_windows():
+    async with feed(past(), page_size=20, **unlimited()) as (api, client, _):
+        await follow(client.sessions.stream(start_time=YEAR_AGO))
+        assert len({request.query["startTime"] for request in api.requests}) == 1
+
+
+@virtual
+async def test_a_stream_that_begins_now_has_no_past():
+    async with feed(past(), page_size=20) as (api, client, _):
+        start = BIRTH + timedelta(days=1)
+        stream = client.sessions.stream(start_time=start, readers=5)
+        assert await follow(stream) == []
+        assert len({request.query["startTime"] for request in api.requests}) == 1
+
+
+@virtual
+async def test_a_snapshot_is_read_in_one_go():
+    async with feed(past(), page_size=20, **unlimited()) as (api, client, _):
+        stream = client.sessions.stream(start_time=BIRTH, end_time=BIRTH, readers=5)
+        got = [session async for session in stream]
+        assert len(got) == len(api.world.sessions())
