@@ -89,6 +89,8 @@ class History:
     max_unsettled: int
     slowness: float
     failure_rate: float
+    readers: int
+    """With more than one, the past is read by windows."""
     lives: tuple[tuple[float, str], ...]
     """How long each run lasts, and how it ends: crash, cancel, close or fail."""
 
@@ -119,6 +121,7 @@ def histories(draw: st.DrawFn) -> History:
         max_unsettled=draw(st.integers(1, 30)),
         slowness=draw(st.sampled_from([0.0, 0.01, 1.0, 10.0])),
         failure_rate=draw(st.sampled_from([0.0, 0.0, 0.1, 0.4])),
+        readers=draw(st.sampled_from([1, 1, 2, 5])),
         lives=tuple(
             draw(
                 st.lists(
@@ -312,7 +315,7 @@ async def _one_life(
     handler = Handler(history, witness, number, settled, quiet)
     before = asyncio.all_tasks()
     async with client_at(rim, chance=Random(number), observer=quiet) as client:
-        stream = client.sessions.stream(start_time=LONG_AGO)
+        stream = client.sessions.stream(start_time=LONG_AGO, readers=history.readers)
         running = asyncio.ensure_future(
             consume(
                 stream,
