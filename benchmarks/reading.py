@@ -1,0 +1,104 @@
+"""The measure of a reader: sessions per second, and what each costs in processor time."""
+
+import gc
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from coachstream import Client, CoachingSession, RateLimits, consume
+
+from . import fresh, rivals
+from .served import TOKEN, Server
+
+END = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+class Run(msgspec.Struct, frozen=True):
+    """What one reader did, once warm."""
+
+    sessions: int
+    seconds: float
+    cpu_seconds: float
+    """Of the reader's process, all threads together."""
+
+    @property
+    def rate(self) -> float:
+        """Sessions per second."""
+        return self.sessions / self.seconds
+
+    @property
+    def cost(self) -> float:
+        """Microseconds of processor time per session."""
+        return self.cpu_seconds / self.sessions * 1e6
+
+
+def client(url: str) -> Client:
+    """Return a client without limits: what is asked is what it could do."""
+    return Client(TOKEN, base_url=url, rate_limits=RateLimits(sessions=None))
+
+
+async def stream(url: str, *, events: bool) -> int:
+    """Read with ``async for``."""
+    count = 0
+    async with client(url) as one:
+        sessions = one.sessions.stream(
+            start_time=rivals.SINCE,
+            end_time=END,
+            include_coachable_events=events,
+            include_external_ids=events,
+        )
+        async for _session in sessions:
+            count += 1
+    return count
+
+
+async def consumer(url: str, *, events: bool) -> int:
+    """Read with ``consume``: a handler that does nothing, and the place kept in SQLite."""
+
+    async def on_session(_session: CoachingSession) -> None:
+        pass
+
+    with TemporaryDirectory() as directory:
+        async with client(url) as one:
+            sessions = one.sessions.stream(
+                start_time=rivals.SINCE,
+                end_time=END,
+                include_coachable_events=events,
+                include_external_ids=events,
+            )
+            store = f"sqlite:{Path(directory, 'place.db')}"
+            report = await consume(sessions, on_session, name="benchmark", store=store)
+    return report.handled
+
+
+READERS: Mapping[str, Callable[..., Awaitable[int]]] = {
+    "stream": stream,
+    "consume": consumer,
+    "by hand": rivals.by_hand,
+    "samsara-api": rivals.samsara_api,
+    "dlt": rivals.dlt,
+}
+
+
+async def read(reader: str, url: str, *, pages: int, warm_up: int, events: bool) -> Run:
+    """Have a reader read some pages to get warm, and then those that count."""
+    one = READERS[reader]
+    await one(f"{url}/{warm_up}", events=events)
+    gc.collect()
+    seconds, cpu_seconds = time.perf_counter(), time.process_time()
+    sessions = await one(f"{url}/{pages}", events=events)
+    return Run(sessions, time.perf_counter() - seconds, time.process_time() - cpu_seconds)
+
+
+def job(
+    reader: str, server: Server, *, pages: int, warm_up: int, events: bool
+) -> Callable[[], Run]:
+    """Return a round of a reader, in a process of its own."""
+    return partial(
+        fresh.run, read, reader, server.url, pages=pages, warm_up=warm_up, events=events
+    )
