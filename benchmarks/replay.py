@@ -13,7 +13,8 @@ from coachstream.emulator import Emulator, World
 
 SEED = 20260302
 PATH = "/coaching/sessions/stream"
-ASKED = re.compile(rb"GET /(\d+)[^ ?]*\?(?:[^ ]*[?&])?(?:after=[^& ]*\.(\d{9}))?")
+TOTAL = re.compile(rb"GET /(\d+)/")
+AFTER = re.compile(rb"[?&]after=[^& ]*\.(\d{9})[& ]")
 CURSOR = "Kx7/Q+b2=".ljust(190, "x") + ".%09d"
 """As long as the emulator's cursors, with characters that have to be escaped."""
 
@@ -63,9 +64,11 @@ class Replay(asyncio.Protocol):
 
     def _answer(self, request: bytes) -> None:
         assert self._transport is not None
-        found = ASKED.match(request)
-        assert found is not None, request
-        total, number = int(found[1]), int(found[2] or 0)
+        total, after = TOTAL.match(request), AFTER.search(request)
+        assert total is not None, request
+        self._transport.writelines(self._answered(int(total[1]), int(after[1]) if after else 0))
+
+    def _answered(self, total: int, number: int) -> tuple[bytes, bytes, bytes]:
         page = self._pages[number % len(self._pages)] if number < total else b'{"data":[]'
         after = CURSOR % min(number + 1, total)
         more = "true" if number + 1 < total else "false"
@@ -74,7 +77,7 @@ class Replay(asyncio.Protocol):
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(page) + len(tail)}\r\n\r\n"
         ).encode()
-        self._transport.writelines((head, page, tail))
+        return head, page, tail
 
 
 async def serve(pages: list[bytes]) -> asyncio.Server:
