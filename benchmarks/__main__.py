@@ -3,18 +3,28 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
 
 import msgspec
 
-from . import consuming, importing, streaming
+from . import backfilling, consuming, freshness, importing, many, memory, scaling, streaming, year
 from .figure import Figure, Size
 from .machine import this_machine
 from .report import heading, line
 
-BENCHMARKS: Mapping[str, Callable[[Size], Iterator[Figure]]] = {
+Benchmark = Callable[[Size], Iterator[Figure]]
+
+BENCHMARKS: Mapping[str, Benchmark] = {
     "streaming": streaming.run,
     "consuming": consuming.run,
+    "backfilling": backfilling.run,
+    "freshness": freshness.run,
+    "memory": memory.run,
+    "many": many.run,
     "importing": importing.run,
+    "scaling": scaling.run,
+    "year": year.run,
 }
 
 
@@ -23,6 +33,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("benchmarks", description="Measure coachstream.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw what year measures")
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--short", action="store_true", help="a moment each, to see that they run")
     sizes.add_argument("--full", action="store_true", help="up to ten million sessions")
@@ -40,10 +51,11 @@ def main() -> None:
     results: dict[str, list[Figure]] = {}
     show = (lambda _text: None) if given.json else print
     show(heading(machine))
-    for name in given.names or BENCHMARKS:
+    benchmarks = {**BENCHMARKS, "year": partial(year.run, plot=given.plot)}
+    for name in given.names or benchmarks:
         show(f"\n{name}")
         results[name] = []
-        for figure in BENCHMARKS[name](size):
+        for figure in benchmarks[name](size):
             results[name].append(figure)
             show(line(figure))
     if given.json:
