@@ -51,7 +51,7 @@ def main() -> None:
     results: dict[str, list[Figure]] = {}
     show = (lambda _text: None) if given.json else print
     show(heading(machine))
-    benchmarks = {**BENCHMARKS, "year": partial(year.run, plot=given.plot)}
+    benchmarks: dict[str, Benchmark] = {**BENCHMARKS, "year": partial(year.run, plot=given.plot)}
     for name in given.names or benchmarks:
         show(f"\n{name}")
         results[name] = []

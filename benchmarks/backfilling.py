@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from coachstream import Client
-from coachstream.emulator import World
 
 from . import fresh
 from .figure import Figure, Size, Spread

@@ -6,7 +6,7 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ParamSpec, TypeVar, get_type_hints
+from typing import Generic, ParamSpec, TypeVar, get_type_hints
 
 import msgspec
 
@@ -17,33 +17,32 @@ R = TypeVar("R")
 def run(job: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a module's async function in a fresh interpreter and return what it returns.
 
-    Arguments and result travel as JSON; the result has the type the function is annotated with.
+    Arguments and result travel as JSON, and get the types the function is annotated with.
     """
-    return wait(start(job, *args, **kwargs))
+    return start(job, *args, **kwargs).result()
 
 
-class Started(msgspec.Struct):
+class Started(Generic[R]):
     """A job that runs."""
 
-    process: subprocess.Popen[bytes]
-    returns: Any
-    """The type of its result."""
+    def __init__(self, process: subprocess.Popen[bytes], returns: type[R]) -> None:
+        self._process = process
+        self._returns = returns
+
+    def result(self) -> R:
+        """Wait for the job's end and return its result."""
+        told, _ = self._process.communicate()
+        if self._process.returncode:
+            raise RuntimeError(f"a job failed: {self._process.args!r}")
+        return msgspec.json.decode(told.splitlines()[-1], type=self._returns)
 
 
-def start(job: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Started:
+def start(job: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Started[R]:
     """Start a job as `run` does, without waiting for its end."""
-    call = msgspec.json.encode((job.__module__, job.__qualname__, args, kwargs))
+    call = msgspec.json.encode((job.__module__, job.__name__, args, kwargs))
     command = [sys.executable, "-m", "benchmarks.fresh", call.decode()]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603  # our own program
     return Started(process, get_type_hints(job)["return"])
-
-
-def wait(started: Started) -> Any:
-    """Return a started job's result."""
-    told, _ = started.process.communicate()
-    if started.process.returncode:
-        raise RuntimeError(f"a job failed: {started.process.args!r}")
-    return msgspec.json.decode(told.splitlines()[-1], type=started.returns)
 
 
 def rounds(count: int, jobs: Mapping[str, Callable[[], R]]) -> dict[str, list[R]]:
@@ -62,8 +61,10 @@ def main() -> None:
     """Do the one job that the command line names."""
     module, name, args, kwargs = msgspec.json.decode(sys.argv[1])
     job = getattr(importlib.import_module(module), name)
-    bound = inspect.signature(job).bind(*args, **kwargs)
-    result = asyncio.run(job(*bound.args, **bound.kwargs))
+    given = inspect.signature(job).bind(*args, **kwargs).arguments
+    types = get_type_hints(job)
+    typed = {name: msgspec.convert(value, types[name]) for name, value in given.items()}
+    result = asyncio.run(job(**typed))
     sys.stdout.buffer.write(b"\n" + msgspec.json.encode(result) + b"\n")
 
 

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 
-from coachstream import Client, RateLimits
+from coachstream import Client, CoachingSession, RateLimits
 
 from . import fresh
 from .figure import Figure, Size, Spread
@@ -30,9 +30,7 @@ class Delays(msgspec.Struct, frozen=True):
 def run(size: Size) -> Iterator[Figure]:
     """Follow a lively world by several streams, which began at different times."""
     interval, seconds = size.pick((0.5, 2.0), (5.0, 40.0))
-    what = Emulation(
-        sessions=0, page_size=512, latency=LATENCY, changes_per_hour=CHANGES_PER_HOUR
-    )
+    what = Emulation(sessions=0, page_size=512, latency=LATENCY, changes_per_hour=CHANGES_PER_HOUR)
     with serving(what) as server:
         delays = fresh.run(follow, server.url, interval=interval, seconds=seconds)
     ends = f"poll {interval:g} s, round trip {LATENCY * 1000:g} ms"
@@ -54,12 +52,14 @@ async def follow(url: str, *, interval: float, seconds: float) -> Delays:
     """Follow with every stream for some seconds, and tell how late the sessions were."""
     late: list[float] = []
 
+    def on_session(session: CoachingSession) -> None:
+        late.append((datetime.now(UTC) - session.updated_at_time).total_seconds())
+
     async def one(client: Client, number: int) -> None:
         await asyncio.sleep(interval * number / STREAMS)
-        begun = datetime.now(UTC)
-        stream = client.sessions.stream(start_time=begun, poll_interval=interval)
-        async for session in stream:
-            late.append((datetime.now(UTC) - session.updated_at_time) / timedelta(seconds=1))
+        now = datetime.now(UTC)
+        async for session in client.sessions.stream(start_time=now, poll_interval=interval):
+            on_session(session)
 
     limits = RateLimits(sessions=None)
     async with Client(TOKEN, base_url=url, rate_limits=limits, observer=_ignore) as client:

@@ -99,6 +99,4 @@ def job(
     reader: str, server: Server, *, pages: int, warm_up: int, events: bool
 ) -> Callable[[], Run]:
     """Return a round of a reader, in a process of its own."""
-    return partial(
-        fresh.run, read, reader, server.url, pages=pages, warm_up=warm_up, events=events
-    )
+    return partial(fresh.run, read, reader, server.url, pages=pages, warm_up=warm_up, events=events)

@@ -9,6 +9,7 @@ import asyncio
 import re
 
 import aiohttp
+
 from coachstream.emulator import Emulator, World
 
 SEED = 20260302
@@ -31,7 +32,7 @@ async def recorded(page_size: int, *, events: bool) -> list[bytes]:
     asked = {"startTime": "2020-01-01T00:00:00Z"}
     if events:
         asked |= {"includeCoachableEvents": "true", "includeExternalIds": "true"}
-    pages = []
+    pages: list[bytes] = []
     headers = {"Authorization": "Bearer any"}
     async with (
         Emulator(world, page_size=page_size, sessions_per_second=None, gzip=False) as api,

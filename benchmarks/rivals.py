@@ -29,21 +29,29 @@ class Shape(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Driver(Shape, frozen=True):
+    """Who is coached."""
+
     driver_id: str
     external_ids: dict[str, str] | None = None
 
 
 class Linkage(Shape, frozen=True):
+    """What an event came from."""
+
     source_id: str | None = None
     source_type: str | None = None
 
 
 class Event(Shape, frozen=True):
+    """One event of a behaviour."""
+
     id: str
     linkage: Linkage | None = None
 
 
 class Behavior(Shape, frozen=True):
+    """One behaviour."""
+
     id: str
     coachable_behavior_type: str
     updated_at_time: datetime
@@ -53,6 +61,8 @@ class Behavior(Shape, frozen=True):
 
 
 class Session(Shape, frozen=True):
+    """One version of a session."""
+
     id: str
     updated_at_time: datetime
     driver: Driver
@@ -67,11 +77,15 @@ class Session(Shape, frozen=True):
 
 
 class Pagination(Shape, frozen=True):
+    """Where a page ends."""
+
     end_cursor: str
     has_next_page: bool
 
 
 class Page(Shape, frozen=True):
+    """One answer."""
+
     data: list[Session]
     pagination: Pagination
 

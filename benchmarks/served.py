@@ -79,7 +79,7 @@ def serving(what: Recording | Emulation) -> Iterator[Server]:
             yield server
         finally:
             told, _ = process.communicate()  # which closes its input: so it knows the end
-        server.seen = msgspec.json.decode(told, type=Seen | None)
+        server.seen = msgspec.json.decode(told, type=Seen) if told else None
 
 
 async def _wait_for_the_end() -> None:
@@ -92,7 +92,6 @@ async def _serve_recording(what: Recording) -> None:
         host, port = server.sockets[0].getsockname()
         print(f"http://{host}:{port}", flush=True)
         await _wait_for_the_end()
-    return None
 
 
 async def _serve_emulation(what: Emulation) -> Seen:
@@ -114,9 +113,11 @@ async def _serve_emulation(what: Emulation) -> Seen:
 def main() -> None:
     """Serve what the command line describes, until the standard input ends."""
     what = msgspec.json.decode(sys.argv[1], type=Recording | Emulation)
-    serve = _serve_recording if isinstance(what, Recording) else _serve_emulation
-    seen = asyncio.run(serve(what))
-    print(msgspec.json.encode(seen).decode())
+    if isinstance(what, Recording):
+        asyncio.run(_serve_recording(what))
+    else:
+        seen = asyncio.run(_serve_emulation(what))
+        print(msgspec.json.encode(seen).decode())
 
 
 if __name__ == "__main__":

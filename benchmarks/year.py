@@ -1,10 +1,9 @@
 """A year of history under the limit, by latency: one reader, several, and the vendor's SDK."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -61,22 +60,19 @@ def run(size: Size, plot: Path | None = None) -> Iterator[Figure]:
 
 def _measured(latency: float, pages: int) -> Iterator[Point]:
     """Have all readers read at the same time, each from a server of its own: mostly they wait."""
-    what = Emulation(
-        sessions=pages * PAGE_SIZE, page_size=PAGE_SIZE, latency=latency, rate=RATE
-    )
+    what = Emulation(sessions=pages * PAGE_SIZE, page_size=PAGE_SIZE, latency=latency, rate=RATE)
     until = what.world().now + SECOND
-    jobs: dict[str, Callable[[str], fresh.Started]] = {
-        "one reader": partial(fresh.start, one_reader, until=until),
-        "5 readers": partial(fresh.start, several_readers, until=until, readers=5),
-        "10 readers": partial(fresh.start, several_readers, until=until, readers=10),
-    }
-    if not rivals.missing(SDK):
-        jobs[SDK] = partial(fresh.start, unpaced)
     with ExitStack() as servers:
-        urls = {name: servers.enter_context(serving(what)).url for name in jobs}
-        started = {name: job(urls[name]) for name, job in jobs.items()}
+        urls = [servers.enter_context(serving(what)).url for _ in range(4)]
+        started: dict[str, fresh.Started[float] | fresh.Started[float | None]] = {
+            "one reader": fresh.start(one_reader, urls[0], until=until),
+            "5 readers": fresh.start(several_readers, urls[1], until=until, readers=5),
+            "10 readers": fresh.start(several_readers, urls[2], until=until, readers=10),
+        }
+        if not rivals.missing(SDK):
+            started[SDK] = fresh.start(unpaced, urls[3])
         for name, one in started.items():
-            seconds: float | None = fresh.wait(one)
+            seconds = one.result()
             yield Point(name, latency, None if seconds is None else seconds / pages)
 
 
