@@ -1,4 +1,4 @@
-"""Every benchmark runs, in its short form; no times are asserted, for only the long form's count."""
+"""Every benchmark runs, in its short form; times are asserted nowhere, for these mean nothing."""
 
 import subprocess
 import sys
@@ -8,7 +8,17 @@ import msgspec
 import pytest
 
 ROOT = Path(__file__).parent.parent
-NAMES = "streaming consuming backfilling freshness memory many importing scaling year".split()
+NAMES = [
+    "streaming",
+    "consuming",
+    "backfilling",
+    "freshness",
+    "memory",
+    "many",
+    "importing",
+    "scaling",
+    "year",
+]
 RIVALS = {"by hand", "samsara-api", "dlt"}
 
 
@@ -39,7 +49,7 @@ def test_figures_are_sane(results):
             ours = figure["ours"]
             assert 0 <= ours["low"] <= ours["median"] <= ours["high"]
             if figure["rival"]:
-                assert 0 < figure["theirs"]["low"]
+                assert figure["theirs"]["low"] > 0
                 assert 0 < figure["ratio"]["low"] <= figure["ratio"]["median"]
 
 
