@@ -27,7 +27,7 @@ async def recorded(page_size: int, *, events: bool) -> list[bytes]:
         page_size: Sessions on a page.
         events: Whether to ask for coachable events and external ids.
     """
-    count = min(200, max(20, 10_240 // page_size))
+    count = min(200, max(8, 4_096 // page_size))
     world = World(SEED, sessions=count * page_size, changes_per_hour=0)
     asked = {"startTime": "2020-01-01T00:00:00Z"}
     if events:

