@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from coachstream import Client
-
 from . import fresh
 from .figure import Figure, Size, Spread
-from .served import TOKEN, Emulation, serving
+from .reading import client
+from .served import Emulation, serving
 
 RATE = 5.0
 PAGE_SIZE = 20
@@ -67,8 +66,8 @@ async def backfill(url: str, *, until: datetime, readers: int) -> Backfill:
     versions = []
     begun = time.perf_counter()
     async with (
-        Client(TOKEN, base_url=url) as client,
-        client.sessions.backfill(
+        client(url, rate=RATE) as one,
+        one.sessions.backfill(
             start_time=until - timedelta(days=91), end_time=until, readers=readers
         ) as sessions,
     ):

@@ -29,6 +29,11 @@ class Started(Generic[R]):
         self._process = process
         self._returns = returns
 
+    def stop(self) -> None:
+        """End the job, if it has not ended."""
+        self._process.kill()
+        self._process.wait()
+
     def result(self) -> R:
         """Wait for the job's end and return its result."""
         told, _ = self._process.communicate()

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from coachstream import Client, CoachingSession, RateLimits
+from coachstream import Client, CoachingSession
 
 from . import fresh
 from .figure import Figure, Size, Spread
-from .served import TOKEN, Emulation, serving
+from .reading import client
+from .served import Emulation, serving
 
 LATENCY = 0.05
 """Seconds each answer takes: the round trip, as loopback adds next to nothing."""
@@ -55,15 +56,14 @@ async def follow(url: str, *, interval: float, seconds: float) -> Delays:
     def on_session(session: CoachingSession) -> None:
         late.append((datetime.now(UTC) - session.updated_at_time).total_seconds())
 
-    async def one(client: Client, number: int) -> None:
+    async def one(shared: Client, number: int) -> None:
         await asyncio.sleep(interval * number / STREAMS)
         now = datetime.now(UTC)
-        async for session in client.sessions.stream(start_time=now, poll_interval=interval):
+        async for session in shared.sessions.stream(start_time=now, poll_interval=interval):
             on_session(session)
 
-    limits = RateLimits(sessions=None)
-    async with Client(TOKEN, base_url=url, rate_limits=limits, observer=_ignore) as client:
-        following = [asyncio.create_task(one(client, number)) for number in range(STREAMS)]
+    async with client(url, observer=_ignore) as shared:
+        following = [asyncio.create_task(one(shared, number)) for number in range(STREAMS)]
         await asyncio.sleep(interval + seconds)
         for task in following:
             task.cancel()

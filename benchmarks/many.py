@@ -8,13 +8,13 @@ from itertools import pairwise
 
 import msgspec
 
-from coachstream import Client
 from coachstream.telemetry import Event, PageRead
 
 from . import fresh
 from .figure import Figure, Size, Spread
+from .reading import client
 from .rivals import SINCE
-from .served import TOKEN, Emulation, serving
+from .served import Emulation, serving
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -63,8 +63,9 @@ async def follow(url: str, *, count: int, interval: float, polls: int, spread: f
 
     async def one(number: int) -> None:
         await asyncio.sleep(spread * number / count)
-        async with Client(TOKEN, base_url=url, observer=partial(note, reads[number])) as client:
-            async for _session in client.sessions.stream(start_time=SINCE, poll_interval=interval):
+        observer = partial(note, reads[number])
+        async with client(url, rate=5.0, observer=observer) as its_own:
+            async for _session in its_own.sessions.stream(start_time=SINCE, poll_interval=interval):
                 pass
 
     following = [asyncio.create_task(one(number)) for number in range(count)]

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from coachstream import Client, CoachingSession, RateLimits, consume
+from coachstream import Client, CoachingSession, Observer, RateLimits, RetryPolicy, consume
 
 from . import fresh, rivals
 from .served import TOKEN, Server
@@ -37,9 +37,22 @@ class Run(msgspec.Struct, frozen=True):
         return self.cpu_seconds / self.sessions * 1e6
 
 
-def client(url: str) -> Client:
-    """Return a client without limits: what is asked is what it could do."""
-    return Client(TOKEN, base_url=url, rate_limits=RateLimits(sessions=None))
+def client(url: str, *, rate: float | None = None, observer: Observer | None = None) -> Client:
+    """Return a client that does not outlive its server by much.
+
+    Args:
+        url: The server's.
+        rate: Requests for sessions per second; by default without limit, for what is asked then
+            is what the library could do.
+        observer: Called with every event.
+    """
+    return Client(
+        TOKEN,
+        base_url=url,
+        rate_limits=RateLimits(sessions=rate),
+        retry=RetryPolicy(give_up_after=20),
+        observer=observer,
+    )
 
 
 async def stream(url: str, *, events: bool) -> int:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from coachstream import Client
-
 from . import fresh, rivals
 from .backfilling import RATE, SECOND, backfill
 from .figure import Figure, Size, Spread
 from .plot import draw
-from .served import TOKEN, Emulation, serving
+from .reading import client
+from .served import Emulation, serving
 
 PAGE_SIZE = 100
 PAGES_A_YEAR = 2_000
@@ -71,6 +70,8 @@ def _measured(latency: float, pages: int) -> Iterator[Point]:
         }
         if not rivals.missing(SDK):
             started[SDK] = fresh.start(unpaced, urls[3])
+        for one in started.values():
+            servers.callback(one.stop)
         for name, one in started.items():
             seconds = one.result()
             yield Point(name, latency, None if seconds is None else seconds / pages)
@@ -79,8 +80,8 @@ def _measured(latency: float, pages: int) -> Iterator[Point]:
 async def one_reader(url: str, *, until: datetime) -> float:
     """Read page after page."""
     begun = time.perf_counter()
-    async with Client(TOKEN, base_url=url) as client:
-        async for _session in client.sessions.stream(start_time=rivals.SINCE, end_time=until):
+    async with client(url, rate=RATE) as one:
+        async for _session in one.sessions.stream(start_time=rivals.SINCE, end_time=until):
             pass
     return time.perf_counter() - begun
 
