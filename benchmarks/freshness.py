@@ -10,7 +10,7 @@ from coachstream import Client, CoachingSession
 
 from . import fresh
 from .figure import Figure, Size, Spread
-from .reading import client
+from .reading import client, leave
 from .served import Emulation, serving
 
 LATENCY = 0.05
@@ -31,7 +31,12 @@ class Delays(msgspec.Struct, frozen=True):
 def run(size: Size) -> Iterator[Figure]:
     """Follow a lively world by several streams, which began at different times."""
     interval, seconds = size.pick((0.5, 2.0), (5.0, 40.0))
-    what = Emulation(sessions=0, page_size=512, latency=LATENCY, changes_per_hour=CHANGES_PER_HOUR)
+    what = Emulation(
+        sessions=20_000,  # so many that hardly one changes twice before it is read
+        page_size=512,
+        latency=LATENCY,
+        changes_per_hour=CHANGES_PER_HOUR,
+    )
     with serving(what) as server:
         delays = fresh.run(follow, server.url, interval=interval, seconds=seconds)
     ends = f"poll {interval:g} s, round trip {LATENCY * 1000:g} ms"
@@ -65,9 +70,7 @@ async def follow(url: str, *, interval: float, seconds: float) -> Delays:
     async with client(url, observer=_ignore) as shared:
         following = [asyncio.create_task(one(shared, number)) for number in range(STREAMS)]
         await asyncio.sleep(interval + seconds)
-        for task in following:
-            task.cancel()
-        await asyncio.wait(following)
+        await leave(following)
     late.sort()
     return Delays(
         count=len(late),

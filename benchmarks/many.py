@@ -12,7 +12,7 @@ from coachstream.telemetry import Event, PageRead
 
 from . import fresh
 from .figure import Figure, Size, Spread
-from .reading import client
+from .reading import client, leave
 from .rivals import SINCE
 from .served import Emulation, serving
 
@@ -72,9 +72,9 @@ async def follow(url: str, *, count: int, interval: float, polls: int, spread: f
     await asyncio.sleep(spread + interval)  # what beginning takes is not what following takes
     since, cpu_seconds = time.perf_counter(), time.process_time()
     await asyncio.sleep(interval * polls)
-    seconds, cpu_seconds = time.perf_counter() - since, time.process_time() - cpu_seconds
-    for task in following:
-        task.cancel()
-    await asyncio.wait(following)
-    gaps = [b - a for times in reads for a, b in pairwise(times) if b > since]
-    return Load(share=cpu_seconds / seconds, latest=max(gaps) - interval, polls=len(gaps))
+    until, cpu_seconds = time.perf_counter(), time.process_time() - cpu_seconds
+    await leave(following)
+    # What has been waited for in vain until now counts as well.
+    gaps = [b - a for times in reads for a, b in pairwise([*times, until]) if since < b <= until]
+    polls_read = sum(since < read <= until for times in reads for read in times)
+    return Load(share=cpu_seconds / (until - since), latest=max(gaps) - interval, polls=polls_read)

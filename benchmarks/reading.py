@@ -1,8 +1,9 @@
 """The measure of a reader: sessions per second, and what each costs in processor time."""
 
+import asyncio
 import gc
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -113,3 +114,12 @@ def job(
 ) -> Callable[[], Run]:
     """Return a round of a reader, in a process of its own."""
     return partial(fresh.run, read, reader, server.url, pages=pages, warm_up=warm_up, events=events)
+
+
+async def leave(following: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel what follows a feed for ever; what has ended before then has failed."""
+    for task in following:
+        if task.done():
+            await task
+        task.cancel()
+    await asyncio.wait(following)
