@@ -8,18 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from benchmarks.__main__ import BENCHMARKS
+
 ROOT = Path(__file__).parent.parent
-NAMES = [
-    "streaming",
-    "consuming",
-    "backfilling",
-    "freshness",
-    "memory",
-    "many",
-    "importing",
-    "scaling",
-    "year",
-]
 RIVALS = {"by hand", "samsara-api", "dlt"}
 
 
@@ -34,7 +25,7 @@ def results():
 
 @pytest.mark.timeout(150)  # it takes well under a minute, on a machine that has nothing else to do
 def test_every_benchmark_runs_and_says_where(results):
-    assert list(results["benchmarks"]) == NAMES
+    assert list(results["benchmarks"]) == list(BENCHMARKS)
     assert all(results["benchmarks"].values())
     assert results["size"] == "short"
     assert results["machine"]["cores"] >= 1
@@ -73,4 +64,4 @@ def test_a_backfill_reads_what_there_is_and_is_never_refused(results):
 
 def test_the_readme_tells_of_every_benchmark():
     readme = (ROOT / "benchmarks" / "README.md").read_text()
-    assert all(f"`{name}`" in readme for name in NAMES)
+    assert all(f"`{name}`" in readme for name in BENCHMARKS)
