@@ -1,0 +1,33 @@
+"""The time that ``import coachstream`` takes, beside that of what it needs anyway."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+
+from .figure import Figure, Size, beside
+from .fresh import rounds
+
+TIMED = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
+OURS, NEEDED = "coachstream", "aiohttp, aiolimiter, anyio, msgspec"
+
+
+def run(size: Size) -> Iterator[Figure]:
+    """Compare fresh interpreters, their compiled files written by a first one."""
+    jobs = {names: partial(_seconds, names) for names in (OURS, NEEDED)}
+    rounds(1, jobs)
+    results = rounds(size.pick(1, 21), jobs)
+    yield beside(
+        "import coachstream",
+        "ms",
+        ours=[1000 * one for one in results[OURS]],
+        rival="its four dependencies",
+        theirs=[1000 * one for one in results[NEEDED]],
+        most=1.25,
+    )
+
+
+def _seconds(names: str) -> float:
+    command = [sys.executable, "-c", TIMED.format(names)]
+    done = subprocess.run(command, check=True, capture_output=True)  # noqa: S603  # our own
+    return float(done.stdout)

@@ -1,0 +1,47 @@
+"""Results for people: one line for each figure."""
+
+from .figure import Figure, Spread
+from .machine import Machine
+
+
+def heading(machine: Machine) -> str:
+    """Describe where and with what the figures were measured."""
+    packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+    load = "" if machine.load is None else f", load {machine.load}"
+    return (
+        f"{machine.processor}, {machine.cores} cores{load}; {machine.system}; {machine.python}\n"
+        f"{packages}\n"
+        f"median (lowest to highest) of the rounds; {machine.at:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+def line(figure: Figure) -> str:
+    """Tell one figure."""
+    if figure.ours is None:
+        beside = f", beside {figure.rival}" if figure.rival else ""
+        return f"  {figure.what}{beside}: {figure.note}"
+    text = f"  {figure.what}: {_spread(figure.ours)} {figure.unit}"
+    if figure.theirs and figure.ratio:
+        text += f"; {figure.rival} {_spread(figure.theirs)}; ratio {_spread(figure.ratio)}"
+    if figure.met is not None:
+        text += f" [{_target(figure)}: {'met' if figure.met else 'MISSED'}]"
+    return text + (f" ({figure.note})" if figure.note else "")
+
+
+def _target(figure: Figure) -> str:
+    bounds = [
+        f"{word} {_number(bound)}"
+        for word, bound in (("at least", figure.least), ("at most", figure.most))
+        if bound is not None
+    ]
+    return ", ".join(bounds)
+
+
+def _spread(spread: Spread) -> str:
+    if spread.low == spread.high:
+        return _number(spread.median)
+    return f"{_number(spread.median)} ({_number(spread.low)} to {_number(spread.high)})"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,0 +1,115 @@
+"""A year of history under the limit, by latency: one reader, several, and the vendor's SDK."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from . import fresh, rivals
+from .backfilling import RATE, SECOND, backfill
+from .figure import Figure, Size, Spread
+from .plot import draw
+from .reading import client
+from .served import Emulation, serving
+
+PAGE_SIZE = 100
+PAGES_A_YEAR = 2_000
+"""A fleet of some thousands of drivers: 200 000 versions of sessions a year."""
+SDK = "samsara-api"
+
+
+class Point(msgspec.Struct, frozen=True):
+    """One reader at one latency."""
+
+    reader: str
+    latency: float
+    """Seconds each answer takes."""
+    page_seconds: float | None
+    """Seconds a page took, on average; None: it did not come through."""
+
+    @property
+    def hours(self) -> float:
+        """What a year takes at that rate."""
+        assert self.page_seconds is not None
+        return self.page_seconds * PAGES_A_YEAR / 3600
+
+
+def run(size: Size, plot: Path | None = None) -> Iterator[Figure]:
+    """Measure some pages for each reader and latency, and reckon what a year's pages take."""
+    pages = size.pick(8, 60)
+    points = []
+    for latency in size.pick((0.25,), (0.1, 0.25, 0.5, 1.0, 2.0)):
+        for point in _measured(latency, pages):
+            points.append(point)
+            yield _figure(point, pages)
+    if plot is not None:
+        caption = (
+            f"Measured on {pages} pages of {PAGE_SIZE} sessions at 5 requests/s, "
+            f"and multiplied to a year of {PAGES_A_YEAR * PAGE_SIZE:,} sessions"
+        )
+        curves: dict[str, list[tuple[float, float]]] = {}
+        for point in points:
+            if point.page_seconds is not None:
+                curves.setdefault(point.reader, []).append((point.latency, point.hours))
+        draw(plot, curves, least=PAGES_A_YEAR / RATE / 3600, caption=caption)
+
+
+def _measured(latency: float, pages: int) -> Iterator[Point]:
+    """Have all readers read at the same time, each from a server of its own: mostly they wait."""
+    what = Emulation(sessions=pages * PAGE_SIZE, page_size=PAGE_SIZE, latency=latency, rate=RATE)
+    until = what.world().now + SECOND
+    with ExitStack() as servers:
+        urls = [servers.enter_context(serving(what)).url for _ in range(4)]
+        started: dict[str, fresh.Started[float] | fresh.Started[float | None]] = {
+            "one reader": fresh.start(one_reader, urls[0], until=until),
+            "5 readers": fresh.start(several_readers, urls[1], until=until, readers=5),
+            "10 readers": fresh.start(several_readers, urls[2], until=until, readers=10),
+        }
+        if not rivals.missing(SDK):
+            started[SDK] = fresh.start(unpaced, urls[3])
+        for one in started.values():
+            servers.callback(one.stop)
+        for name, one in started.items():
+            seconds = one.result()
+            yield Point(name, latency, None if seconds is None else seconds / pages)
+
+
+async def one_reader(url: str, *, until: datetime) -> float:
+    """Read page after page."""
+    begun = time.perf_counter()
+    async with client(url, rate=RATE) as one:
+        async for _session in one.sessions.stream(start_time=rivals.SINCE, end_time=until):
+            pass
+    return time.perf_counter() - begun
+
+
+async def several_readers(url: str, *, until: datetime, readers: int) -> float:
+    """Read several windows of time at once."""
+    return (await backfill(url, until=until, readers=readers)).seconds
+
+
+async def unpaced(url: str) -> float | None:
+    """Read with the SDK, which asks as fast as it is answered; None if it was refused."""
+    from samsara.core.api_error import ApiError
+
+    begun = time.perf_counter()
+    try:
+        await rivals.samsara_api(url, events=False)
+    except ApiError:
+        return None
+    return time.perf_counter() - begun
+
+
+def _figure(point: Point, pages: int) -> Figure:
+    what = f"a year by {point.reader}, {point.latency:g} s latency"
+    if point.page_seconds is None:
+        return Figure(what=what, unit="hours", note="stopped by a 429")
+    return Figure(
+        what=what,
+        unit="hours",
+        ours=Spread.of([point.hours]),
+        note=f"reckoned from {pages} pages at {point.page_seconds:.3g} s",
+    )
