@@ -1,8 +1,8 @@
 """What a test of your own service needs: the emulator, time that flies, and assertions.
 
-The pytest fixture ``samsara`` (see `coachstream.testing.plugin`) is there without an import. The
-suites for stores and ledgers of your own are in `coachstream.testing.contracts`; they need pytest,
-and this module does not. ``examples/testing`` shows it all at work.
+The pytest fixture ``samsara``, an `EmulatorThread`, is there without an import. The suites for
+stores and ledgers of your own are in `coachstream.testing.contracts`; they need pytest, and this
+module does not. ``examples/testing`` shows it all at work.
 """
 
 from coachstream.emulator import (

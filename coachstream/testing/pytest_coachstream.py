@@ -1,8 +1,8 @@
 """The pytest plugin: the fixture ``samsara``, an emulator on a free port.
 
-Installing coachstream registers it: the same file is installed once more beside the package, as
-``pytest_coachstream``, because every run of pytest imports it, and importing coachstream takes
-longer than pytest does. For that reason, what is not needed to register is imported when used.
+Installing coachstream registers it. It is installed beside the package, as ``pytest_coachstream``:
+every run of pytest imports it, and coachstream takes longer to import than pytest itself. For the
+same reason, what is not needed to register is imported when used.
 """
 
 from __future__ import annotations
