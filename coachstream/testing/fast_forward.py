@@ -9,6 +9,7 @@ import functools
 import selectors
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from concurrent.futures import Executor
+from contextvars import Context
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -34,6 +35,8 @@ class _JumpingSelector(selectors.BaseSelector):
     def __init__(self) -> None:
         self._real = selectors.DefaultSelector()
         self.now = 0.0
+        self.stirred = True
+        """Whether anything ran since the last jump that may have written to a socket."""
         self.executing = 0
         self.limiter: anyio.CapacityLimiter | None = None
 
@@ -42,15 +45,18 @@ class _JumpingSelector(selectors.BaseSelector):
         if timeout is None:
             return self._real.select(None)  # no timer is set: only a thread or socket can go on
         ready = self._real.select(min(timeout, self._grace()))
-        if not ready:
+        if ready or timeout <= 0:
+            self.stirred = True
+        else:
             self.now += timeout
+            self.stirred = False
         return ready
 
     def _grace(self) -> float:
         if self.executing or (self.limiter is not None and self.limiter.borrowed_tokens):
             return _PATIENCE
         has_sockets = len(self._real.get_map()) > 1  # one is the loop's own
-        return _SETTLE if has_sockets else 0.0
+        return _SETTLE if has_sockets and self.stirred else 0.0
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:  # noqa: ANN401  # as its base class
         return self._real.register(fileobj, events, data)
@@ -88,6 +94,13 @@ class FastForwardLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the seconds that have passed on this loop."""
         return self._jumping.now
+
+    def call_soon(
+        self, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Call ``callback`` before time passes."""
+        self._jumping.stirred = True  # a step of a task, perhaps; bare timers write nothing
+        return super().call_soon(callback, *args, context=context)
 
     def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
         """Run until ``future`` is done, and return what it returns."""

@@ -42,6 +42,9 @@ NAMES = (
     "coachstream:checkpoint:payroll",
 )
 
+STEPS = (*range(12), *range(12, 120, 3))
+"""After how many steps of the loop something is cancelled."""
+
 MakeStore = Callable[[], CheckpointStore | AbstractAsyncContextManager[CheckpointStore]]
 Stores = Another[CheckpointStore]
 
@@ -168,7 +171,7 @@ class StoreContract:
     ) -> None:
         store = await make_store()
         saved = await store.save("payroll", at("c0"), after=0)
-        for steps in range(0, 120, 3):
+        for steps in STEPS:
             mine = full(steps * 10)
             await _cancelled(store.save("payroll", mine, after=saved.revision), steps)
             found = await store.load("payroll")
@@ -181,7 +184,7 @@ class StoreContract:
         store = await make_store()
         await store.save("payroll", at("c0"), after=0)
         await store.save("other", at("other"), after=0)
-        for steps in range(0, 90, 3):
+        for steps in STEPS:
             await _cancelled(store.load("other"), steps)
             assert await _position_in(store) == at("c0")
 
