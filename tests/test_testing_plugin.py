@@ -10,14 +10,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import pytest_asyncio.plugin
 
 import coachstream
 
 ROOT = Path(__file__).parent.parent
 HOUSE = Path(coachstream.__file__).parent
-PAGE = (ROOT / "examples" / "testing" / "README.md").read_text()
-BLOCKS = re.findall(r"^```py\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+EXAMPLE = ROOT / "examples" / "testing"
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def blocks(page):
+    """The code that a page shows, and that test_readme.py does not run."""
+    return re.findall(r"^```py\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def plugin_source():
@@ -187,15 +192,41 @@ def test_a_suite_says_what_to_do_and_what_was_wrong(run):
 
 
 def test_the_example_project_passes_on_its_own(run):
-    here = ROOT / "examples" / "testing"
-    files = {path.name: path.read_text() for path in here.iterdir() if path.is_file()}
-    assert outcome(run(files)).endswith("passed")
+    files = {path.name: path.read_text() for path in EXAMPLE.iterdir() if path.is_file()}
+    assert re.fullmatch(r"\d+ passed", outcome(run(files)))
 
 
-def test_what_the_page_shows_is_so(run):
-    files = {f"test_block_{number}.py": block for number, block in enumerate(BLOCKS)}
-    assert len(files) == 4
-    assert outcome(run(files)).endswith("passed")
+def test_what_the_page_and_the_readme_show_is_so(run):
+    [shown] = [block for block in blocks(ROOT / "README.md") if "(samsara" in block]
+    every = [shown, *blocks(EXAMPLE / "README.md")]
+    [recipe] = [block for block in every if "pytest_asyncio_loop_factories" in block]
+    every.remove(recipe)
+    files = {f"test_block_{number}.py": block for number, block in enumerate(every)}
+    assert len(files) == 5
+    files["payroll.py"] = (EXAMPLE / "payroll.py").read_text()
+    assert re.fullmatch(r"\d+ passed", outcome(run(files, "--import-mode=prepend")))
+
+
+FAST = """
+import asyncio
+
+import pytest
+
+from coachstream.testing import pass_time
+
+@pytest.mark.asyncio(loop_factories=["fast"])
+async def test_fast():
+    await pass_time(3600)
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(pytest_asyncio.plugin.PytestAsyncioSpecs, "pytest_asyncio_loop_factories"),
+    reason="needs pytest-asyncio 1.4 for its loop factories",
+)
+def test_the_pages_recipe_for_pytest_asyncio_works(run):
+    [recipe] = [one for one in blocks(EXAMPLE / "README.md") if "loop_factories" in one]
+    assert outcome(run({"conftest.py": recipe, "test_it.py": FAST})) == "1 passed"
 
 
 def test_the_wheel_has_the_plugin_beside_the_package():
