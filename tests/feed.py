@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from coachstream import Client, CoachingSession, Event, RateLimits
+from coachstream import Client, CoachingSession, Event, RateLimits, testing
 from coachstream.emulator import Emulator, World
 from tests.virtual_time import LoopClock
 
 TOKEN = "token-for-tests-only"
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+most_in_a_second = testing.most_in_a_second
 
 
 @asynccontextmanager
@@ -48,8 +50,3 @@ def key(session: CoachingSession) -> tuple[str, str]:
 
 def keys(sessions: Iterable[CoachingSession]) -> list[tuple[str, str]]:
     return [key(session) for session in sessions]
-
-
-def most_in_a_second(times: list[float]) -> int:
-    """How many of the moments lie within one sliding second at the most."""
-    return max(sum(start <= time < start + 1 for time in times) for start in times)

@@ -21,9 +21,10 @@ from coachstream.emulator import (
     serve,
     stall,
 )
+from coachstream.emulator.world import BIRTHDAY as BIRTH
 from coachstream.telemetry import BackfillProgress, PageRead, RetryScheduled
 from tests.feed import LONG_AGO, feed, key, keys, most_in_a_second, unlimited
-from tests.virtual_time import BIRTH, pass_time, virtual
+from tests.virtual_time import pass_time, virtual
 
 YEAR_AGO = BIRTH - timedelta(days=365)
 

@@ -17,6 +17,7 @@ from coachstream import (
     replay,
 )
 from coachstream.emulator import World, malformed_session
+from coachstream.testing.contracts import LedgerContract
 from tests import payloads
 from tests.feed import LONG_AGO, feed
 from tests.virtual_time import LoopClock, virtual
@@ -46,22 +47,15 @@ async def kept(ledger):
     return [one async for one in ledger.list()]
 
 
-async def test_what_is_added_is_listed_until_it_is_removed(ledger):
-    assert await kept(ledger) == []
-    one, two = failed("a"), failed("b", outcome="skipped")
-    await ledger.add(one)
-    await ledger.add(two)
-    assert await kept(ledger) == [one, two]
-    await ledger.remove(one)
-    await ledger.remove(one)
-    assert await kept(ledger) == [two]
+class TestEveryLedger(LedgerContract):
+    """The suite that is public, for ledgers of anyone's."""
 
-
-async def test_one_that_fails_again_is_kept_once(ledger):
-    await ledger.add(failed("a"))
-    again = failed("a", attempts=6)
-    await ledger.add(again)
-    assert await kept(ledger) == [again]
+    @pytest.fixture(params=["memory", "file"])
+    def make_ledger(self, request, tmp_path):
+        memory = MemoryLedger()
+        if request.param == "memory":
+            return lambda: memory
+        return lambda: FileLedger(tmp_path / "failed.jsonl")
 
 
 async def test_a_replay_hands_each_to_the_handler_and_keeps_what_fails(ledger):

@@ -1,7 +1,8 @@
 """The names users may rely on."""
 
 import coachstream
-from coachstream import checkpoints, emulator, errors
+from coachstream import checkpoints, emulator, errors, testing
+from coachstream.testing import contracts
 
 NAMES = [
     name
@@ -55,6 +56,22 @@ CHECKPOINT_NAMES = [
 def test_the_stores_offer_exactly_these_names():
     assert sorted(checkpoints.__all__) == sorted(CHECKPOINT_NAMES)
     assert all(hasattr(checkpoints, name) for name in CHECKPOINT_NAMES)
+
+
+TESTING_NAMES = [
+    name
+    for line in """
+    EmulatorThread FastForwardLoop LoopClock assert_all_handled assert_limit_kept assert_same_query
+    fast_forward most_in_a_second pass_time quiet_world
+    """.splitlines()
+    for name in line.split()
+]
+
+
+def test_the_test_kit_offers_exactly_these_names_and_the_emulators():
+    assert testing.__all__ == sorted(TESTING_NAMES + EMULATOR_NAMES)
+    assert all(hasattr(testing, name) for name in testing.__all__)
+    assert contracts.__all__ == ["LedgerContract", "StoreContract"]
 
 
 def test_every_error_is_offered_and_drawn_in_the_tree():

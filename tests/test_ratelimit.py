@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from coachstream import InvalidArgumentError, RateLimits
 from coachstream.ratelimit import Limit
+from coachstream.testing import most_in_a_second
 from tests.virtual_time import LoopClock, virtual
 
 CLOCK = LoopClock()
@@ -19,10 +20,6 @@ async def leave(limit, times, *, pause=0.0):
     await CLOCK.sleep(pause)
     await limit.turn(CLOCK)
     times.append(CLOCK.monotonic())
-
-
-def most_in_a_second(times):
-    return max(sum(start <= time < start + 1 for time in times) for start in times)
 
 
 @given(st.lists(st.floats(0, 4), min_size=1, max_size=40), st.sampled_from([1.0, 5.0, 10.0]))

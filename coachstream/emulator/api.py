@@ -132,7 +132,7 @@ class Api:
         return self._token is None or hmac.compare_digest(sent, self._token.encode())
 
     def _take_fault(self, route: Route) -> Fault | None:
-        for place, fault in enumerate(self.faults):
+        for place, fault in enumerate(list(self.faults)):  # a test's thread may add to them
             if fault.route in {None, route}:
                 del self.faults[place]
                 return fault

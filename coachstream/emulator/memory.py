@@ -44,7 +44,7 @@ class Requests(Sequence[Request]):
         return len(self._kept)
 
     def __iter__(self) -> Iterator[Request]:
-        return iter(self._kept)
+        return iter(list(self._kept))  # more may come while they are looked at
 
     @overload
     def __getitem__(self, index: int) -> Request: ...

@@ -1,0 +1,61 @@
+"""What a test of your own service needs: the emulator, time that flies, and assertions.
+
+The pytest fixture ``samsara``, an `EmulatorThread`, is there without an import. The suites for
+stores and ledgers of your own are in `coachstream.testing.contracts`; they need pytest, and this
+module does not. ``examples/testing`` shows it all at work.
+"""
+
+from coachstream.emulator import (
+    Emulator,
+    Fault,
+    Profile,
+    Request,
+    Requests,
+    World,
+    cut_short,
+    empty_page,
+    garble,
+    hang_up,
+    malformed_session,
+    oversize,
+    redirect,
+    refuse,
+    serve,
+    slow,
+    stall,
+)
+
+from .fast_forward import FastForwardLoop, LoopClock, fast_forward, pass_time
+from .requests import assert_all_handled, assert_limit_kept, assert_same_query, most_in_a_second
+from .thread import EmulatorThread
+from .worlds import quiet_world
+
+__all__ = [
+    "Emulator",
+    "EmulatorThread",
+    "FastForwardLoop",
+    "Fault",
+    "LoopClock",
+    "Profile",
+    "Request",
+    "Requests",
+    "World",
+    "assert_all_handled",
+    "assert_limit_kept",
+    "assert_same_query",
+    "cut_short",
+    "empty_page",
+    "fast_forward",
+    "garble",
+    "hang_up",
+    "malformed_session",
+    "most_in_a_second",
+    "oversize",
+    "pass_time",
+    "quiet_world",
+    "redirect",
+    "refuse",
+    "serve",
+    "slow",
+    "stall",
+]

@@ -1,0 +1,42 @@
+"""How the suites' tests run: each on a loop of its own, whatever plugin there is."""
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any, Protocol, TypeVar, cast
+
+T = TypeVar("T")
+
+Another = Callable[[], Awaitable[T]]
+"""Opens one more, on the same storage; it is closed when the test is over."""
+
+
+class _Closing(Protocol):
+    async def aclose(self) -> None: ...
+
+
+def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Make an ordinary test of an async one, and of each fixture in it an `Another`."""
+
+    @functools.wraps(test)
+    def run(self: object, **makers: Callable[[], object]) -> None:
+        asyncio.run(_with_openers(functools.partial(test, self), makers))
+
+    return run
+
+
+async def _with_openers(
+    test: Callable[..., Coroutine[Any, Any, None]], makers: dict[str, Callable[[], object]]
+) -> None:
+    async with AsyncExitStack() as stack:
+        await test(**{name: functools.partial(_open, stack, make) for name, make in makers.items()})
+
+
+async def _open(stack: AsyncExitStack, make: Callable[[], object]) -> object:
+    made = make()
+    if hasattr(made, "__aenter__"):
+        return await stack.enter_async_context(cast("AbstractAsyncContextManager[object]", made))
+    if hasattr(made, "aclose"):
+        stack.push_async_callback(cast("_Closing", made).aclose)
+    return made

@@ -1,0 +1,292 @@
+"""The suites for stores and ledgers of anyone's: they pass what is good, and catch what is not."""
+
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+from anyio.lowlevel import checkpoint
+
+from coachstream import MemoryLedger, StaleCheckpointError
+from coachstream.checkpoints import Checkpoint, MappingStore
+from coachstream.testing.contracts import LedgerContract, StoreContract
+
+
+def fails(contract, make) -> set[str]:
+    """Names of the suite's tests that fail; ``make`` makes one on new storage each time."""
+    failed = set()
+    for name in dir(contract):
+        if name.startswith("test_"):
+            try:
+                getattr(contract(), name)(**make())
+            except (Exception, pytest.fail.Exception):  # noqa: BLE001  # however it fails
+                failed.add(name.removeprefix("test_"))
+    return failed
+
+
+class OwnStore:
+    """A store of someone's, without this package's base class: as small as a good one can be."""
+
+    def __init__(self, kept):
+        self.kept = kept
+
+    async def load(self, name):
+        await checkpoint()
+        return self.kept.get(name)
+
+    async def save(self, name, position, *, after):
+        await checkpoint()
+        self.check(name, after)
+        self.kept[name] = Checkpoint(position=self.written(position), revision=after + 1)
+        return Checkpoint(position=position, revision=after + 1)
+
+    def check(self, name, after):
+        if (self.kept[name].revision if name in self.kept else 0) != after:
+            raise StaleCheckpointError(name)
+
+    def written(self, position):
+        return position
+
+
+class Forgetful(OwnStore):
+    async def load(self, name):
+        return None
+
+
+class LastWriterWins(OwnStore):
+    def check(self, name, after):
+        """Whatever was there, it is overwritten."""
+
+
+class Hasty(OwnStore):
+    """Looks, and by the time it writes, another has written."""
+
+    async def save(self, name, position, *, after):
+        self.check(name, after)
+        await checkpoint()
+        self.kept[name] = saved = Checkpoint(position=position, revision=after + 1)
+        return saved
+
+
+class Lenient(OwnStore):
+    """Takes any later revision for the one that is kept."""
+
+    def check(self, name, after):
+        if name in self.kept and self.kept[name].revision > after:
+            raise StaleCheckpointError(name)
+
+
+class Destructive(OwnStore):
+    """Writes before it looks."""
+
+    async def save(self, name, position, *, after):
+        before, self.kept[name] = self.kept.get(name), Checkpoint(position=position, revision=after)
+        if (before.revision if before else 0) != after:
+            raise StaleCheckpointError(name)
+        self.kept[name] = saved = Checkpoint(position=position, revision=after + 1)
+        return saved
+
+
+class Lossy(OwnStore):
+    """Keeps the cursor, which is what one thinks of first."""
+
+    def written(self, position):
+        return msgspec.structs.replace(position, settled=(), recent=())
+
+
+class Rounding(OwnStore):
+    """Keeps times in whole seconds."""
+
+    def written(self, position):
+        time = position.watermark
+        return msgspec.structs.replace(position, watermark=time and time.replace(microsecond=0))
+
+
+class Blanking(OwnStore):
+    """Takes an empty text for none."""
+
+    def written(self, position):
+        return msgspec.structs.replace(position, cursor=position.cursor or None)
+
+
+class Passing(OwnStore):
+    """Is gone with its process."""
+
+    def __init__(self, _):
+        super().__init__({})
+
+
+class Miscounting(OwnStore):
+    async def save(self, name, position, *, after):
+        saved = await super().save(name, position, after=after)
+        return msgspec.structs.replace(saved, revision=saved.revision + 1)
+
+
+class OneForAll(OwnStore):
+    """Thinks names differ in their letters only."""
+
+    async def load(self, name):
+        return await super().load(name.casefold())
+
+    async def save(self, name, position, *, after):
+        return await super().save(name.casefold(), position, after=after)
+
+
+class Interruptible(OwnStore):
+    """Removes the old one before it writes the new one; in between it may be cancelled."""
+
+    async def save(self, name, position, *, after):
+        self.check(name, after)
+        self.kept.pop(name, None)
+        await checkpoint()
+        self.kept[name] = saved = Checkpoint(position=position, revision=after + 1)
+        return saved
+
+
+def store_maker(kind):
+    def make():
+        kept = {}
+        return {"make_store": lambda: kind(kept)}
+
+    return make
+
+
+@pytest.mark.parametrize("kind", [OwnStore, MappingStore])
+def test_a_good_store_passes(kind):
+    assert fails(StoreContract, store_maker(kind)) == set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "caught_by"),
+    [
+        (Forgetful, "what_is_saved_is_loaded"),
+        (LastWriterWins, "a_consumer_that_was_overtaken_learns_of_it"),
+        (LastWriterWins, "a_save_after_another_revision_is_refused_and_changes_nothing"),
+        (Hasty, "of_many_saves_at_once_exactly_one_wins"),
+        (Lenient, "a_save_after_a_revision_of_nothing_is_refused"),
+        (Lenient, "a_save_after_another_revision_is_refused_and_changes_nothing"),
+        (Destructive, "a_save_after_another_revision_is_refused_and_changes_nothing"),
+        (Lossy, "five_thousand_settled_keys_fit"),
+        (Lossy, "any_position_survives"),
+        (Rounding, "any_position_survives"),
+        (Blanking, "any_position_survives"),
+        (Passing, "what_was_saved_is_there_after_reopening"),
+        (Miscounting, "revisions_count_the_saves"),
+        (OneForAll, "names_do_not_interfere"),
+        (Interruptible, "a_cancelled_save_is_done_or_not_and_the_store_goes_on"),
+    ],
+)
+def test_a_bad_store_is_caught(kind, caught_by):
+    assert caught_by in fails(StoreContract, store_maker(kind))
+
+
+def test_names_may_be_plainer_where_the_service_needs_no_odd_ones():
+    class Plain(StoreContract):
+        names = ("payroll", "dashboard")
+
+    assert fails(Plain, store_maker(OneForAll)) == set()
+
+
+def test_a_store_may_come_from_a_context_manager_and_is_closed():
+    opened, closed = [], []
+
+    @asynccontextmanager
+    async def one():
+        opened.append(store := MappingStore(kept))
+        yield store
+        closed.append(store)
+
+    kept = {}
+    StoreContract().test_a_consumer_that_was_overtaken_learns_of_it(make_store=one)
+    assert len(opened) == 2
+    assert closed == opened[::-1]
+
+
+def test_a_store_is_closed_if_it_can_be():
+    class Closing(OwnStore):
+        async def aclose(self):
+            closed.append(self)
+
+    closed = []
+    StoreContract().test_an_unknown_name_has_nothing(make_store=lambda: Closing({}))
+    assert len(closed) == 1
+
+
+# Ledgers
+
+
+class Doubling(MemoryLedger):
+    """Keeps one that failed again twice."""
+
+    async def add(self, failed):
+        self._kept[*failed.key, failed.attempts] = failed
+
+    async def remove(self, failed):
+        self._kept.pop((*failed.key, failed.attempts), None)
+
+
+class Newest(MemoryLedger):
+    async def list(self):
+        for failed in reversed(list(self._kept.values())):
+            yield failed
+
+
+class Strict(MemoryLedger):
+    async def remove(self, failed):
+        del self._kept[failed.key]
+
+
+class Unsteady(MemoryLedger):
+    """Lists what it has while it changes."""
+
+    async def list(self):
+        for failed in self._kept.values():
+            yield failed
+
+
+class OneConsumers(MemoryLedger):
+    """Takes the session for the key."""
+
+    async def add(self, failed):
+        self._kept[failed.raw] = failed
+
+    async def remove(self, failed):
+        self._kept.pop(failed.raw, None)
+
+
+class Clipping(MemoryLedger):
+    async def add(self, failed):
+        await super().add(msgspec.structs.replace(failed, raw=failed.raw[:4096]))
+
+
+def ledger_maker(kind):
+    def make():
+        one = kind()
+        return {"make_ledger": lambda: one}
+
+    return make
+
+
+def test_a_good_ledger_passes():
+    assert fails(LedgerContract, ledger_maker(MemoryLedger)) == set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "caught_by"),
+    [
+        (Doubling, "one_that_fails_again_is_kept_once"),
+        (Doubling, "one_is_removed_as_it_is_now_by_what_it_was"),
+        (Newest, "the_oldest_comes_first"),
+        (Strict, "removing_what_is_not_there_is_harmless"),
+        (Unsteady, "it_may_change_while_it_is_listed"),
+        (Unsteady, "a_replay_leaves_what_failed_again"),
+        (OneConsumers, "consumers_do_not_interfere"),
+        (Clipping, "every_field_survives"),
+    ],
+)
+def test_a_bad_ledger_is_caught(kind, caught_by):
+    assert caught_by in fails(LedgerContract, ledger_maker(kind))
+
+
+def test_a_ledger_that_is_gone_with_its_process_is_caught():
+    failed = fails(LedgerContract, lambda: {"make_ledger": MemoryLedger})
+    assert failed == {"what_was_done_is_there_after_reopening"}
