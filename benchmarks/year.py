@@ -31,10 +31,10 @@ class Point(msgspec.Struct, frozen=True):
     """Seconds a page took, on average; None: it did not come through."""
 
     @property
-    def hours(self) -> float:
+    def minutes(self) -> float:
         """What a year takes at that rate."""
         assert self.page_seconds is not None
-        return self.page_seconds * PAGES_A_YEAR / 3600
+        return self.page_seconds * PAGES_A_YEAR / 60
 
 
 def run(size: Size, plot: Path | None = None) -> Iterator[Figure]:
@@ -53,8 +53,8 @@ def run(size: Size, plot: Path | None = None) -> Iterator[Figure]:
         curves: dict[str, list[tuple[float, float]]] = {}
         for point in points:
             if point.page_seconds is not None:
-                curves.setdefault(point.reader, []).append((point.latency, point.hours))
-        draw(plot, curves, least=PAGES_A_YEAR / RATE / 3600, caption=caption)
+                curves.setdefault(point.reader, []).append((point.latency, point.minutes))
+        draw(plot, curves, least=PAGES_A_YEAR / RATE / 60, caption=caption)
 
 
 def _measured(latency: float, pages: int) -> Iterator[Point]:
@@ -106,10 +106,10 @@ async def unpaced(url: str) -> float | None:
 def _figure(point: Point, pages: int) -> Figure:
     what = f"a year by {point.reader}, {point.latency:g} s latency"
     if point.page_seconds is None:
-        return Figure(what=what, unit="hours", note="stopped by a 429")
+        return Figure(what=what, unit="minutes", note="stopped by a 429")
     return Figure(
         what=what,
-        unit="hours",
-        ours=Spread.of([point.hours]),
+        unit="minutes",
+        ours=Spread.of([point.minutes]),
         note=f"reckoned from {pages} pages at {point.page_seconds:.3g} s",
     )
