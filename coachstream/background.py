@@ -85,7 +85,8 @@ class Ongoing(Generic[T]):
             self.begin(start())
         task = self._task
         assert task is not None
-        await asyncio.wait((task,))
+        if not task.done():
+            await asyncio.wait((task,))
         if self._task is task:
             self._task = None
         if task.cancelled():

@@ -61,6 +61,11 @@ class Credentials:
     def __repr__(self) -> str:
         return f"<Credentials from a {'provider' if self._provider else 'string'}>"
 
+    @property
+    def known(self) -> Secret | None:
+        """The token in use, if there is one."""
+        return self._token
+
     async def token(self) -> Secret:
         """Return the token in use; the provider is asked if there is none yet."""
         return self._token if self._token is not None else await self._ask()

@@ -80,6 +80,8 @@ class Exchange:
         self.timeout = timeout
         """Seconds an answer may take."""
         self._max_page_bytes = max_page_bytes
+        connect = min(CONNECT_TIMEOUT, timeout)
+        self._timeouts = aiohttp.ClientTimeout(total=timeout, sock_connect=connect)
         self._headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
         if api_version is not None:
             self._headers["X-Samsara-Version"] = api_version
@@ -95,7 +97,6 @@ class Exchange:
         headers = {**self._headers, "Authorization": Secret(f"Bearer {token}")}
         if not session.auto_decompress:
             headers["Accept-Encoding"] = "identity"
-        connect = min(CONNECT_TIMEOUT, self.timeout)
         way = _Way(limit, self._clock)
         try:
             async with session.request(
@@ -104,7 +105,7 @@ class Exchange:
                 headers=headers,
                 allow_redirects=False,
                 raise_for_status=False,
-                timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=connect),
+                timeout=self._timeouts,
                 middlewares=(*session._middlewares, way.middleware()),  # noqa: SLF001  # see `_Way`
             ) as response:
                 if response.status == 429:

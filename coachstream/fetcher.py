@@ -22,6 +22,8 @@ from .transport import Transport
 
 PATH = "/coaching/sessions/stream"
 
+_Asked = tuple[str, str | None]  # a query and a cursor
+
 
 class Fetched(msgspec.Struct, frozen=True):
     """A page, and when it came."""
@@ -53,8 +55,8 @@ class Fetcher:
         self._pulse = pulse
         self._observer = observer
         self._keep_raw = keep_raw
-        self._under_way: dict[str, Ongoing[Fetched]] = {}  # by all that is asked
-        self._wanted: str | None = None
+        self._under_way: dict[_Asked, Ongoing[Fetched]] = {}
+        self._wanted: _Asked | None = None
         self.dead_cursor: str | None = None
         """A cursor not to be asked with unless someone wants that very page."""
 
@@ -66,7 +68,7 @@ class Fetcher:
         Raises:
             CoachStreamError: what stands in the way, when patience is over.
         """
-        asked = query.after(cursor)
+        asked = query.wire, cursor
         await self._forget_all_but(asked)
         ongoing = self._under_way.setdefault(asked, Ongoing(self._background))
         self._wanted = asked
@@ -90,7 +92,7 @@ class Fetcher:
         for ongoing in self._under_way.values():
             ongoing.abandon()
 
-    async def _forget_all_but(self, asked: str | None) -> None:
+    async def _forget_all_but(self, asked: _Asked | None) -> None:
         """Drop a page that was fetched ahead, if reading took another turn."""
         for other in [other for other in self._under_way if other != asked]:
             await self._under_way.pop(other).cancel()
@@ -99,17 +101,19 @@ class Fetcher:
         """Ask for the page after this one, if this one leads on."""
         if next_cursor in {"", cursor, self.dead_cursor}:
             return
-        asked = query.after(next_cursor)
+        asked = query.wire, next_cursor
         if asked not in self._under_way:
             ongoing = self._under_way[asked] = Ongoing(self._background)
             ongoing.begin(self._ask(query, next_cursor))
 
     async def _ask(self, query: Query, cursor: str | None) -> Fetched:
         self._pulse.expect_nothing()  # how long the turn at the limit takes, others decide
-        asked = query.after(cursor)
 
         async def read(body: bytes) -> wire.Page:
-            if asked == self._wanted and (next_cursor := wire.outlook(body)) is not None:
+            if (
+                self._wanted == (query.wire, cursor)
+                and (next_cursor := wire.outlook(body)) is not None
+            ):
                 self._look_ahead(query, cursor, next_cursor)
                 await self._clock.sleep(0)  # so that the question leaves before this is decoded
             return wire.sessions_page(body, keep_raw=self._keep_raw)
@@ -117,7 +121,7 @@ class Fetcher:
         page = await self._transport.call(
             "GET",
             PATH,
-            asked,
+            query.after(cursor),
             limit=self._limit,
             patience=self._patience,
             read=read,

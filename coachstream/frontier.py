@@ -9,7 +9,6 @@ only what was not settled, and not the page.
 from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import islice
 
 import msgspec
 
@@ -170,19 +169,19 @@ class Frontier:
             reading = self._pages.popleft().reading
             self.open_sessions -= len(reading.entries)
             self.size -= reading.size
-            named = list(keys(reading.entries))
+            named = keys(reading.entries)
             if reading.query and reading.query != self._query:
                 self._change_query(reading.query)
+            newest = max(_times(reading.entries), default=None)
             if reading.moved:
                 self._cursor, self._cursor_time = reading.cursor, reading.cursor_time
-                # What came ahead of the cursor is passed by what is new.
-                newest = max(_times(reading.entries), default=None)
-                self._beyond = [k for k in self._beyond if newest is None or k[1] > newest]
+                if newest is not None:  # what came ahead of the cursor is passed by what is new
+                    self._beyond = [one for one in self._beyond if one[1] > newest]
             else:
                 self._beyond += named
-            self._recent.extend(islice(named, max(0, len(named) - RECENT), None))
-            times = [*_times(reading.entries), *([self._watermark] if self._watermark else [])]
-            self._watermark = max(times, default=None)
+            self._recent.extend(named[-RECENT:])
+            if newest is not None:
+                self._watermark = max(newest, self._watermark or newest)
 
     def _change_query(self, wire: str) -> None:
         """Go on with another query, to which the old one's cursor means nothing."""
@@ -193,13 +192,15 @@ class Frontier:
         self._query, self._cursor, self._cursor_time = wire, None, None
 
 
-def keys(entries: Iterable[Entry]) -> Iterator[Key]:
+def keys(entries: Iterable[Entry]) -> list[Key]:
     """Name the versions; one that can't be named can't be skipped either, and comes again."""
-    for entry in entries:
-        if isinstance(entry, CoachingSession):
-            yield entry.key
-        elif entry.session_id is not None and entry.updated_at_time is not None:
-            yield entry.session_id, entry.updated_at_time
+    named = (
+        (entry.id, entry.updated_at_time)
+        if isinstance(entry, CoachingSession)
+        else (entry.session_id, entry.updated_at_time)
+        for entry in entries
+    )
+    return [(one, at) for one, at in named if one is not None and at is not None]
 
 
 def _times(entries: Iterable[Entry]) -> list[datetime]:

@@ -7,7 +7,6 @@ when they are settled, is decided above.
 from collections import deque
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Literal, Protocol
 
 from .clock import Clock
@@ -137,7 +136,7 @@ class PageReader:
             PageRead(
                 sessions=len(step.entries),
                 repeated=len(page.entries) - len(step.entries),
-                malformed=sum(isinstance(one, MalformedSessionError) for one in step.entries),
+                malformed=len([e for e in step.entries if isinstance(e, MalformedSessionError)]),
                 size=page.size,
                 has_next_page=page.has_next_page,
             )
@@ -214,7 +213,7 @@ class PageReader:
         )
 
     def _remember(self, entries: tuple[Entry, ...]) -> None:
-        last = list(keys(islice(entries, max(0, len(entries) - RECENT), None)))
+        last = keys(entries[-RECENT:])
         self._recent.extend(last)
         if last:
             # Not the highest of all, but the last: should times be out of order, beginning again

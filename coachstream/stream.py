@@ -86,17 +86,17 @@ class SessionStream:
         return self
 
     async def __anext__(self) -> CoachingSession:
-        if not self._closed:
-            self._held = 0
         while not self._closed:
-            if self._next == len(self._entries):
+            place = self._next
+            if place == len(self._entries):
+                self._held = 0
                 await self._turn_page()
                 continue
-            entry = self._entries[self._next]
+            entry = self._entries[place]
             if isinstance(entry, CoachingSession):
-                self._next += 1
-                self._held = 1
+                self._next, self._held = place + 1, 1
                 return entry
+            self._held = 0
             await self._settle_malformed(entry)
             self._next += 1
         raise StopAsyncIteration

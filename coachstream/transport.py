@@ -74,13 +74,19 @@ class Transport:
         self._clock = clock
         self._random = random
         self._observe = observer
-        self.server_ahead = timedelta()
-        """How far the server's clock is ahead of ours, as its last answer's ``Date`` has it."""
+        self._date: tuple[str, datetime] | None = None  # the last answer's, and ours then
 
     @property
     def timeout(self) -> float:
         """Seconds one request may take at most."""
         return self._exchange.timeout
+
+    @property
+    def server_ahead(self) -> timedelta:
+        """How far the server's clock is ahead of ours, as its last answer's ``Date`` has it."""
+        if self._date is None or (theirs := wire.http_date(self._date[0])) is None:
+            return timedelta()
+        return theirs - self._date[1]
 
     async def call(
         self,
@@ -130,7 +136,9 @@ class Transport:
         self, request: "_Request", attempt: int, read: Callable[[bytes], Awaitable[T]]
     ) -> T:
         """Send once; after a 401 once more, if the token provider has another token."""
-        token = await self._token(self._credentials.token())
+        token = self._credentials.known
+        if token is None:
+            token = await self._token(self._credentials.token())
         try:
             return await self._paced(request, attempt, token, read)
         except UnauthorizedError:
@@ -174,8 +182,7 @@ class Transport:
                 request_id=answer.headers.get("Request-Id"),
             )
         )
-        if date := wire.http_date(answer.headers.get("Date", "")):
-            self.server_ahead = date - self._clock.now()
+        self._date = answer.headers.get("Date", ""), self._clock.now()
         failure: CoachStreamError
         if answer.good:
             try:
