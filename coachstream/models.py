@@ -219,14 +219,14 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     the reader begin again, later."""
     cursor: str | None = None
     """Read on after this and nothing unfinished is skipped; None: from the start of the query."""
-    cursor_time: datetime | None = None
+    cursor_time: Time | None = None
     """When the server gave the cursor. Cursors live 30 days
     (https://developers.samsara.com/docs/pagination)."""
-    settled: tuple[tuple[str, datetime], ...] = ()
+    settled: tuple[tuple[str, Time], ...] = ()
     """Keys of the versions beyond the cursor that are finished all the same."""
-    recent: tuple[tuple[str, datetime], ...] = ()
+    recent: tuple[tuple[str, Time], ...] = ()
     """Keys of versions last finished, which would come again if the cursor died."""
-    watermark: datetime | None = None
+    watermark: Time | None = None
     """The highest ``updated_at_time`` finished so far."""
     dead_cursor: str | None = None
     """A cursor the server refused; never to be sent again."""

@@ -1,0 +1,120 @@
+"""What must hold of checkpoints whatever the bytes in storage."""
+
+from collections.abc import Coroutine
+from random import Random
+from typing import Any, TypeVar
+
+from coachstream import CheckpointError
+from coachstream.checkpoints import MemoryStore
+from coachstream.checkpoints.kept import Kept, restore, seal, unseal
+from coachstream.checkpoints.record import decode, encode
+from coachstream.cursors import Walk
+from coachstream.keeper import Keeper
+from coachstream.models import Position
+from coachstream.query import Query
+from coachstream.reader import PageReader
+from tests.contracts.positions import QUERY, full
+from tests.fuzz.readers import shape, shown
+from tests.virtual_time import BIRTH
+
+SOUND = Kept(3, encode(full(3)))
+SEALED = seal(SOUND)
+
+T = TypeVar("T")
+
+
+def check(data: bytes) -> str:
+    """Take ``data`` for what a store holds; return in one word what came of it.
+
+    Raises:
+        AssertionError: a promise is broken. Any other exception is one that must not come out.
+    """
+    return " ".join((_as_a_record(data), _as_sealed(data), _as_damage(data)))
+
+
+def _as_a_record(value: bytes) -> str:
+    try:
+        position = decode("it", value)
+    except CheckpointError as error:
+        shown(error)
+        return shape(error)
+    assert decode("it", encode(position)) == position
+    assert restore("it", Kept(1, value)) is not None
+    return "position" if _usable(position) else "of no use"
+
+
+def _as_sealed(sealed: bytes) -> str:
+    try:
+        kept = unseal("it", sealed)
+    except CheckpointError as error:
+        shown(error)
+        return shape(error)
+    assert unseal("it", seal(kept)) == kept
+    return "whole"
+
+
+def _as_damage(data: bytes) -> str:
+    """Put the data somewhere into a whole checkpoint: it is found damaged, or is as before."""
+    start = int.from_bytes(data[:2]) % (len(SEALED) + 1)
+    end = min(len(SEALED), start + (data[2] if len(data) > 2 else 1))
+    damaged = SEALED[:start] + data[3:] + SEALED[end:]
+    try:
+        kept = unseal("it", damaged)
+    except CheckpointError:
+        return "found"
+    assert kept == SOUND, "damage passed for another place"
+    return "harmless"
+
+
+class _Clock:
+    def now(self) -> Any:
+        return BIRTH
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("nothing here waits")
+
+
+def _usable(position: Position) -> bool:
+    """Begin with a position that could be read: that works, or is refused by an error of ours."""
+    store, name = MemoryStore(), "it"
+    at_once(store.save(name, position, after=0))
+    events: list[object] = []
+    keeper = Keeper(store, name=name, clock=_Clock(), observer=events.append, random=Random(1))
+    try:
+        asked = Query.from_wire(position.origin)
+        begun = at_once(keeper.load(asked if _has_start(asked) else Query.from_wire(QUERY)))
+    except CheckpointError as error:
+        shown(error)
+        return False
+    reader = PageReader.__new__(PageReader)
+    reader._clock, reader._poll_interval = _Clock(), 5.0
+    reader.announce = events.append  # type: ignore[method-assign,assignment]  # no health here
+    reader.go_on_from(begun)
+    assert isinstance(reader._walk, Walk)
+    reader._known_death()
+    line = reader._overlapping().after(begun.cursor)
+    assert line.isascii()
+    assert line.isprintable()
+    assert " " not in line
+    assert (reader.query.bounded) == ("&endTime=" in begun.query)
+    return True
+
+
+def _has_start(query: Query) -> bool:
+    try:
+        return query.start.utcoffset() is not None
+    except ValueError:
+        return False
+
+
+def at_once(work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of what never has to wait."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise AssertionError("it waits")
