@@ -76,6 +76,16 @@ class LoopClock:
         await asyncio.sleep(seconds)  # noqa: TID251  # this is the clock
 
 
+class LeapingClock(LoopClock):
+    """The running loop's time, with a time of day that can be set anew, as a machine's can."""
+
+    def __init__(self) -> None:
+        self.leapt = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.leapt
+
+
 async def pass_time(seconds: float) -> None:
     """Let virtual time pass. On real time it would be a sleep, and make a test slow and shaky."""
     assert isinstance(asyncio.get_running_loop(), VirtualLoop)
