@@ -6,6 +6,8 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
+pytest_plugins = ["tests.leaks"]
+
 settings.register_profile("default", deadline=None, print_blob=True)
 settings.load_profile("default")
 

@@ -22,12 +22,16 @@ Play = Callable[[Any], Awaitable[Any]]
 
 
 def trouble(
-    error: type[CoachStreamError] | None, stage: Stage = "answer"
+    error: type[CoachStreamError] | None,
+    stage: Stage = "answer",
+    *,
+    may_cost: type[CoachStreamError] | None = None,
 ) -> Callable[[Play], Play]:
     """Enter a function in the list, with what the library makes of it."""
 
     def enter(play: Play) -> Play:
-        TROUBLES.append(Trouble(play.__name__, play, error, stage))  # type: ignore[attr-defined]  # a function's
+        name = play.__name__  # type: ignore[attr-defined]  # a function's
+        TROUBLES.append(Trouble(name, play, error, stage, may_cost))
         return play
 
     return enter
@@ -197,7 +201,7 @@ async def half_closed_after_the_answer(call: Call) -> None:
     await call.until_left()
 
 
-@trouble(None)
+@trouble(None, may_cost=ConnectionLostError)
 async def reset_after_the_answer(call: Call) -> None:
     await call.pass_on()
     await call.wait(0.001)  # a reset would take back what has not been read

@@ -31,6 +31,8 @@ class Trouble:
     error: type[CoachStreamError] | None
     """What the library makes of it; None: nothing goes wrong."""
     stage: Stage = "answer"
+    may_cost: type[CoachStreamError] | None = None
+    """What it makes of it besides, if the next request had its connection already."""
 
     def __repr__(self) -> str:
         return self.name
@@ -233,8 +235,9 @@ class Call:
     def reset(self) -> None:
         """Break the connection off, as a crash or a firewall does."""
         self.over = True
-        raw: socket.socket = self._writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raw: socket.socket | None = self._writer.get_extra_info("socket")
+        if raw is not None:  # the client may have been quicker
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
 

@@ -78,6 +78,23 @@ async def stream(scene: Scene) -> None:
     assert got == scene.sessions
 
 
+async def follow(scene: Scene) -> None:
+    """Follow what goes on happening, with waits between."""
+    got = []
+
+    async def settle(error: MalformedSessionError) -> None:
+        got.append(scene.named(error))
+
+    async with scene.client.sessions.stream(start_time=LONG_AGO, on_malformed=settle) as feed:
+        for pause in (0.0, 3.0, 600.0):
+            while len(got) < len(scene.sessions):
+                got.append(key(await scene.insist(feed.__anext__)))
+            await pass_time(pause)
+            scene.api.world.add_session()
+        got.append(key(await scene.insist(feed.__anext__)))
+    assert got == scene.sessions
+
+
 async def consumer(scene: Scene) -> None:
     """Have sessions handled; whatever is raised, begin again with the same store."""
     store, ledger, chance = MemoryStore(), MemoryLedger(), Random(1)
@@ -154,6 +171,7 @@ class Subject:
 
 SUBJECTS: Mapping[str, Subject] = {
     "stream": Subject(stream, 5),
+    "follow": Subject(follow, 5),
     "consumer": Subject(consumer, 5),
     "list": Subject(assignment_list, 10),
     "assign": Subject(assign, 10),
