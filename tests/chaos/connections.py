@@ -30,7 +30,7 @@ def trouble(
     """Enter a function in the list, with what the library makes of it."""
 
     def enter(play: Play) -> Play:
-        name = play.__name__  # type: ignore[attr-defined]  # a function's
+        name = play.__name__
         TROUBLES.append(Trouble(name, play, error, stage, may_cost))
         return play
 
