@@ -14,6 +14,7 @@ import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -69,11 +70,12 @@ async def server_of(head: bytes, body: bytes = b"", *, repeat: int = 1) -> Async
         await asyncio.gather(*talks)
 
 
+@cache
 def bomb(wbits: int) -> bytes:
-    """Return 200 MiB of blanks, packed."""
+    """Return 300 MiB of blanks, packed."""
     packer = zlib.compressobj(1, wbits=wbits)
     blanks = b" " * MEBIBYTE
-    return b"".join([*(packer.compress(blanks) for _ in range(200)), packer.flush()])
+    return b"".join([*(packer.compress(blanks) for _ in range(300)), packer.flush()])
 
 
 GZIP, ZLIB, BARE = 31, 15, -15
@@ -109,7 +111,8 @@ async def test_a_body_takes_little_more_memory_than_is_allowed(status, encoding,
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert peak < 12 * MEBIBYTE
+        # Some releases of aiohttp unpack all they have read at once, which is 64 KiB.
+        assert peak < (100 if encoding else 12) * MEBIBYTE
         assert len(getattr(caught.value, "body", b"")) <= 4096
 
 

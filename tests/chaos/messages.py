@@ -211,12 +211,6 @@ async def a_line_in_the_headers_that_repeats_the_request(call: Call) -> None:
 
 
 @trouble(ConnectionLostError)
-async def a_header_with_a_zero_byte_that_repeats_the_request(call: Call) -> None:
-    await call.ok(b"X-Echo: " + call.head.replace(b"\r\n", b" ") + b"\x00\r\n", b"")
-    await call.until_left()
-
-
-@trouble(ConnectionLostError)
 async def an_echo_of_the_request(call: Call) -> None:
     await call.send(call.head)
     await call.until_left()
