@@ -15,13 +15,14 @@ class Certificates:
 
     def __init__(self) -> None:
         ours, unknown = trustme.CA(), trustme.CA()
+        here = ("localhost", "127.0.0.1")
         self._issued = {
-            "good": ours.issue_cert("localhost"),
+            "good": ours.issue_cert(*here),
             "certificate_expired": ours.issue_cert(
-                "localhost", not_before=datetime(2020, 1, 1, tzinfo=UTC), not_after=_LONG_PAST
+                *here, not_before=datetime(2020, 1, 1, tzinfo=UTC), not_after=_LONG_PAST
             ),
             "certificate_of_another_host": ours.issue_cert("elsewhere.example"),
-            "certificate_of_an_unknown_authority": unknown.issue_cert("localhost"),
+            "certificate_of_an_unknown_authority": unknown.issue_cert(*here),
         }
         self.client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         """What a client needs, to which the authority is known."""

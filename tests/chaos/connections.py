@@ -15,6 +15,7 @@ from coachstream import (
     ServiceUnavailableError,
 )
 from tests.chaos.gate import Call, Resolver, Stage, Trouble
+from tests.virtual_time import pass_time
 
 TROUBLES: list[Trouble] = []
 
@@ -48,6 +49,12 @@ async def the_name_is_unknown(_: Resolver) -> None:
 @trouble(AnswerTimeoutError, "resolve")
 async def the_name_is_looked_up_for_ever(_: Resolver) -> None:
     await asyncio.Event().wait()
+
+
+@trouble(None, "resolve")
+async def the_name_is_found_late(resolver: Resolver) -> object:
+    await pass_time(4.0)
+    return resolver.found()
 
 
 @trouble(ConnectError, "resolve")

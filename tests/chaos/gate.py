@@ -16,6 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from coachstream import CoachStreamError
 from coachstream.emulator import Emulator
 from tests.chaos.certificates import Certificates
+from tests.chaos.trap import Trap
 from tests.virtual_time import LeapingClock, pass_time
 
 Stage = Literal["answer", "accept", "resolve", "tls"]
@@ -126,8 +127,13 @@ class Gate:
             head = await reader.readuntil(b"\r\n\r\n")
             self.requests.append((self.clock.monotonic(), head))
             call = Call(self, head, reader, writer)
-            taken = self.script.popleft() if self.script else None
-            await (taken.play(call) if taken else call.pass_on())
+            if self.script and self.script[0] is None:
+                self.script.popleft()
+                await call.pass_on()
+            elif trouble := self.next_at("answer"):
+                await trouble.play(call)
+            else:
+                await call.pass_on()
             over = call.over
 
 
@@ -254,10 +260,14 @@ class Resolver(AbstractResolver):
         if trouble := self._gate.next_at("resolve"):
             found: list[ResolveResult] = await trouble.play(self)
             return found
-        return self.address(port)
+        return self.found()
+
+    def found(self) -> list[ResolveResult]:
+        """Return what is found when all is well."""
+        return self.address(self._gate.port)
 
     def address(self, port: int) -> list[ResolveResult]:
-        """Return what is found when all is well."""
+        """Return a port of this machine."""
         return [
             ResolveResult(
                 hostname="localhost",
@@ -271,23 +281,3 @@ class Resolver(AbstractResolver):
 
     async def close(self) -> None:
         """Nothing is open."""
-
-
-class Trap:
-    """A server that nobody should come to."""
-
-    def __init__(self) -> None:
-        self.caught: list[bytes] = []
-
-    async def open(self) -> None:
-        """Listen."""
-        self._server = await asyncio.start_server(self._catch, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/"
-
-    async def close(self) -> None:
-        """Listen no more."""
-        self._server.close()
-
-    async def _catch(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.caught.append(await reader.read(10_000))
-        writer.close()

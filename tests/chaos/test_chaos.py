@@ -31,8 +31,15 @@ TROUBLES: Sequence[Trouble] = tuple(
     }.values()
 )
 ALL = os.environ.get("COACHSTREAM_CHAOS") == "all"
+BEGINNINGS = [
+    (subject, trouble)
+    for trouble in TROUBLES
+    for subject in SUBJECTS
+    if ALL or subject in Random(trouble.name).sample(sorted(SUBJECTS), 3)
+]
+"""Who begins with what, where two things go wrong; without all, three subjects for each trouble."""
 PARTNERS = 1
-"""How many pairs each trouble begins with each subject, unless with all."""
+"""How many pairs each of these begins, unless all are tried."""
 
 
 def partners(first: Trouble, subject: str) -> Sequence[Trouble]:
@@ -112,8 +119,7 @@ def test_one_trouble_is_lived_through(subject, trouble, caplog):
 
 
 @pytest.mark.timeout(600 if ALL else 60)
-@pytest.mark.parametrize("trouble", TROUBLES, ids=repr)
-@pytest.mark.parametrize("subject", SUBJECTS)
+@pytest.mark.parametrize(("subject", "trouble"), BEGINNINGS, ids=str)
 def test_one_trouble_after_another_is_lived_through(subject, trouble):
     for second in partners(trouble, subject):
         try:
