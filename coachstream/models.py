@@ -167,7 +167,8 @@ class CoachingSession(Model, frozen=True, kw_only=True):
     session_note: str | None = None
     raw: bytes | None = msgspec.field(default=None, name="~raw")
     """The session's own JSON as it came, with fields this library does not know; only with
-    ``keep_raw=True``. Its wire name is none the API would use."""
+    ``keep_raw=True``. Half a character (``\\ud83d`` without its other half), which is not JSON, is
+    replaced by ``\\ufffd``. Its wire name is none the API would use."""
 
     @property
     def key(self) -> tuple[str, datetime]:

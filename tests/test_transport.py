@@ -594,6 +594,16 @@ async def test_after_a_429_the_pace_is_halved():
 
 
 @virtual
+async def test_a_halved_pace_keeps_no_request_from_leaving_after_a_quiet_time():
+    async with feed(faults=[refuse(429, retry_after=1)] * 4) as (api, client, _):
+        await one_page(api, client)
+        await pass_time(100)
+        asked = LoopClock().monotonic()
+        await one_page(api, client)
+        assert api.requests[-1].at - asked < 0.01
+
+
+@virtual
 async def test_a_429_makes_others_wait_also_when_its_own_call_gives_up():
     async with feed(faults=[refuse(429, retry_after=30)], client=ONCE) as (api, client, _):
         with pytest.raises(coachstream.RateLimitError):
