@@ -5,6 +5,7 @@ back to aiohttp's, which hold the request's headers and the token among them.
 """
 
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -212,7 +213,20 @@ async def _excerpt(response: aiohttp.ClientResponse) -> bytes:
 def _translated(error: Exception, timeout: float) -> TransportError:
     if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
         return AnswerTimeoutError(f"no whole answer within {timeout:g} s")
-    words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    words = ": ".join(filter(None, (type(error).__name__, _words(error))))
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return ConnectError(words)
     return ConnectionLostError(words)
+
+
+_QUOTING = re.compile(r"(?<!\w)b?['\"]|[<\n]|, message=")
+"""Where aiohttp's words go over to what came from the other side."""
+
+
+def _words(error: Exception) -> str:
+    """Return what is wrong, without what came: that may repeat the request, token and all."""
+    if isinstance(error, OSError):
+        return str(error)  # the system's own words
+    text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    text = re.sub(r"^\d+, message:\s*", "", text)
+    return _QUOTING.split(text, maxsplit=1)[0].rstrip(": ")

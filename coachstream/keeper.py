@@ -6,6 +6,7 @@ from random import Random
 import anyio
 
 from .checkpoints import PostgresStore, Store, StoreLike, open_store
+from .checkpoints.kept import damaged
 from .checkpoints.names import checked_name
 from .checkpoints.postgres import Connection
 from .clock import Clock
@@ -79,11 +80,24 @@ class Keeper:
         kept = await self._store.load(self._name)
         if kept is None:
             return Position(query=asked.wire, origin=asked.wire)
-        stored = Query.from_wire(kept.position.origin)
+        stored = self._sound(kept.position.origin)
+        self._sound(kept.position.query)
         if stored.filters != asked.filters or asked.start < stored.start:
             raise QueryMismatchError(self._name, stored=stored.wire, asked=asked.wire)
         self._revision, self._saved = kept.revision, kept.position
         return kept.position
+
+    def _sound(self, wire: str) -> Query:
+        """Return a stored query, if it can be sent: not all storage notices its own damage."""
+        query = Query.from_wire(wire)
+        try:
+            times = [query.start, *([query.end] if query.end else [])]
+            sound = wire.isascii() and wire.isprintable() and all(one.tzinfo for one in times)
+        except ValueError:
+            sound = False
+        if not sound or " " in wire:
+            raise damaged(self._name, f"its query is {wire!r}")
+        return query
 
     async def save(self, position: Position, *, on: Connection | None = None) -> None:
         """Keep the position, unless it is kept already; ``on`` as for `PostgresStore.save`.

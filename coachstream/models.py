@@ -167,7 +167,8 @@ class CoachingSession(Model, frozen=True, kw_only=True):
     session_note: str | None = None
     raw: bytes | None = msgspec.field(default=None, name="~raw")
     """The session's own JSON as it came, with fields this library does not know; only with
-    ``keep_raw=True``. Its wire name is none the API would use."""
+    ``keep_raw=True``. Half a character (``\\ud83d`` without its other half), which is not JSON, is
+    replaced by ``\\ufffd``. Its wire name is none the API would use."""
 
     @property
     def key(self) -> tuple[str, datetime]:
@@ -219,14 +220,14 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     the reader begin again, later."""
     cursor: str | None = None
     """Read on after this and nothing unfinished is skipped; None: from the start of the query."""
-    cursor_time: datetime | None = None
+    cursor_time: Time | None = None
     """When the server gave the cursor. Cursors live 30 days
     (https://developers.samsara.com/docs/pagination)."""
-    settled: tuple[tuple[str, datetime], ...] = ()
+    settled: tuple[tuple[str, Time], ...] = ()
     """Keys of the versions beyond the cursor that are finished all the same."""
-    recent: tuple[tuple[str, datetime], ...] = ()
+    recent: tuple[tuple[str, Time], ...] = ()
     """Keys of versions last finished, which would come again if the cursor died."""
-    watermark: datetime | None = None
+    watermark: Time | None = None
     """The highest ``updated_at_time`` finished so far."""
     dead_cursor: str | None = None
     """A cursor the server refused; never to be sent again."""

@@ -35,7 +35,8 @@ class Limit:
         # A bucket of one spaces requests evenly; a bucket of five would let nine out in a second.
         self._bucket = None if rate is None else AsyncLimiter(1, self._spacing)
         self._door = anyio.Lock(fast_acquire=True)  # with nobody before us, no turn of the loop
-        self._open_at = float("-inf")
+        self._open_at = float("-inf")  # as we were told
+        self._next_at = float("-inf")  # as the pace would have it
         self._slowed_at = float("-inf")
         self._departed = float("-inf")
         self.pace = 1.0
@@ -53,7 +54,7 @@ class Limit:
                     break
                 # Told to hold while waiting for the bucket: that drop is spent, take another.
             if self.pace < 1:
-                self._open_at = clock.monotonic() + self._spacing / self.pace
+                self._next_at = clock.monotonic() + self._spacing / self.pace
                 self.pace = min(1.0, self.pace + _CREEP)
 
     async def depart(self, clock: Clock) -> None:
@@ -69,7 +70,7 @@ class Limit:
 
     def held_for(self, clock: Clock) -> float:
         """Return the seconds until the gate opens; 0 or less: it is open."""
-        return self._open_at - clock.monotonic()
+        return max(self._open_at, self._next_at) - clock.monotonic()
 
     def hold(self, seconds: float, clock: Clock) -> None:
         """Shut the gate for everyone, for ``seconds`` at least."""

@@ -187,7 +187,10 @@ class PageReader:
         """Return the query with which to begin again: a little before where reading has come."""
         if self._high is None:
             return self.query
-        return self.query.starting(max(self.query.start, self._high - OVERLAP))
+        try:
+            return self.query.starting(max(self.query.start, self._high - OVERLAP))
+        except OverflowError:  # a time at the edge of the calendar says nothing
+            return self.query
 
     def _begin_again(self, query: Query, reason: str) -> None:
         today = self._clock.now()

@@ -179,7 +179,7 @@ class Transport:
                 status=answer.status,
                 seconds=self._clock.monotonic() - began,
                 size=len(answer.body),
-                request_id=answer.headers.get("Request-Id"),
+                request_id=_masked(token, answer.headers.get("Request-Id")),
             )
         )
         self._date = answer.headers.get("Date", ""), self._clock.now()
@@ -202,9 +202,16 @@ class Transport:
 
 def _refusal(answer: Answer, token: Secret, *, now: datetime, route: str) -> ApiError:
     masked = CIMultiDict(
-        (name, _without(token, value.encode()).decode()) for name, value in answer.headers.items()
+        (name, _masked(token, value) or "") for name, value in answer.headers.items()
     )
     return wire.refusal(answer.status, masked, _without(token, answer.body), now=now, route=route)
+
+
+def _masked(token: Secret, value: str | None) -> str | None:
+    """Return a header's value without the token, and with what is no text in it made visible."""
+    if not value:
+        return value
+    return _without(token, value.encode(errors="surrogateescape")).decode(errors="replace")
 
 
 def _without(token: Secret, text: bytes) -> bytes:

@@ -177,7 +177,7 @@ def _with_real_coach(assignment: CoachAssignment) -> CoachAssignment:
 
 
 def _json(body: bytes) -> object:
-    return msgspec.json.decode(_mended_text(body))
+    return msgspec.json.decode(_mended_text(body).decode(errors="replace"))
 
 
 _LONE_SURROGATE = re.compile(
@@ -213,10 +213,13 @@ def session(raw: bytes, *, keep_raw: bool = False) -> CoachingSession | Malforme
 
 
 def _mended(raw: bytes) -> CoachingSession | MalformedSessionError:
-    """Read a session in which absent values are spelled ``null`` or, for times, ``""``."""
+    """Read a session in which absent values are spelled ``null`` or, for times, ``""``.
+
+    Bytes that are no text are shown as such: a note cut off within a character is a note.
+    """
     value: object = None
     try:
-        value = msgspec.json.decode(raw)
+        value = msgspec.json.decode(raw.decode(errors="replace"))
         return msgspec.convert(_without_blanks(value), CoachingSession)
     except _UNREADABLE as error:
         fields = value if isinstance(value, dict) else {}

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import logging
 import ssl
-import traceback
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -51,6 +50,7 @@ from coachstream.emulator import (
 from coachstream.telemetry import LimitLowered, RequestStarted, RetryScheduled, TokenRenewed
 from tests import payloads
 from tests.feed import LONG_AGO, TOKEN, feed, most_in_a_second
+from tests.secrecy import everything_shown
 from tests.virtual_time import LoopClock, pass_time, virtual
 
 ONCE: dict[str, Any] = {"retry": RetryPolicy(attempts=1)}
@@ -63,20 +63,6 @@ async def first(listing):
 async def one_page(api, client):
     """Ask for something that takes one request."""
     return await first(client.assignments.list(driver_ids=[next(iter(api.world.assignments))]))
-
-
-def everything_shown(error):
-    """All that a crash report could show of an exception: the variables of every frame but the
-    tests' own, down the chain of causes and contexts."""
-    shown = []
-    link: BaseException | None = error
-    while link is not None:
-        shown += [str(link), repr(link), repr(link.args), repr(vars(link))]
-        for frame, _ in traceback.walk_tb(link.__traceback__):
-            if frame.f_code.co_filename != __file__:
-                shown += [repr(value) for value in frame.f_locals.values()]
-        link = link.__cause__ or link.__context__
-    return "\n".join(shown)
 
 
 # What leaves
@@ -605,6 +591,16 @@ async def test_after_a_429_the_pace_is_halved():
             await one_page(api, client)
         gaps = [b.at - a.at for a, b in pairwise(list(api.requests)[before:])]
         assert min(gaps) > 0.15  # the full pace would be 0.1
+
+
+@virtual
+async def test_a_halved_pace_keeps_no_request_from_leaving_after_a_quiet_time():
+    async with feed(faults=[refuse(429, retry_after=1)] * 4) as (api, client, _):
+        await one_page(api, client)
+        await pass_time(100)
+        asked = LoopClock().monotonic()
+        await one_page(api, client)
+        assert api.requests[-1].at - asked < 0.01
 
 
 @virtual

@@ -136,6 +136,19 @@ def test_null_and_empty_times_are_absent(oddity):
     assert isinstance(session, CoachingSession), session
 
 
+def test_a_note_cut_off_within_a_character_is_read_all_the_same():
+    note = payloads.SESSION["sessionNote"]
+    cut = payloads.page(payloads.SESSION).replace(note.encode(), b"M\xc3")
+    (session,) = wire.sessions_page(cut).entries
+    assert isinstance(session, CoachingSession), session
+    assert session.session_note == session.behaviors[0].note == "M\ufffd"
+    (kept,) = wire.sessions_page(cut, keep_raw=True).sessions
+    assert kept.raw is not None
+    assert b"M\xc3" in kept.raw
+    change = json.dumps({"data": payloads.CHANGE}).encode().replace(b"45646", b"4\xff")
+    assert wire.assignment_change(change).coach_id == "4\ufffd"
+
+
 def test_unknown_values_and_fields_pass():
     odd = payloads.SESSION | {"sessionStatus": "snoozed", "severity": {"of": ["a", "kind"]}}
     (plain,) = wire.sessions_page(payloads.page(odd)).sessions

@@ -1,7 +1,20 @@
 """Time that flies, from the public test kit, by the names that the tests here use."""
 
+from datetime import datetime, timedelta
+
 from coachstream.testing import FastForwardLoop as VirtualLoop
 from coachstream.testing import LoopClock, pass_time
 from coachstream.testing import fast_forward as virtual
 
-__all__ = ["LoopClock", "VirtualLoop", "pass_time", "virtual"]
+__all__ = ["LeapingClock", "LoopClock", "VirtualLoop", "pass_time", "virtual"]
+
+
+class LeapingClock(LoopClock):
+    """The running loop's time, with a time of day that can be set anew, as a machine's can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leapt = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.leapt

@@ -34,7 +34,7 @@ def restore(name: str, kept: Kept | None) -> Checkpoint | None:
     if kept is None:
         return None
     position = decode(name, kept.value)
-    if kept.revision < 1:
+    if type(kept.revision) is not int or kept.revision < 1:  # a database may let anything in
         raise damaged(name, f"its revision is {kept.revision}")
     return Checkpoint(position=position, revision=kept.revision)
 
@@ -81,7 +81,7 @@ def unseal(name: str, sealed: bytes) -> Kept:
     try:
         first, _, value = sealed.partition(b"\n")
         label = _label.decode(first)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise damaged(name, error) from error
     kept = Kept(label.revision, value)
     if label.sha256 != _checksum(kept):

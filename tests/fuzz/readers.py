@@ -1,0 +1,155 @@
+"""What must hold of `coachstream.wire` whatever the bytes."""
+
+import json
+from datetime import UTC, datetime
+
+import msgspec
+
+from coachstream import ApiError, CoachingSession, MalformedSessionError, UndecodableError, wire
+from coachstream.wire import Page
+from tests import payloads
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+GOOD = json.dumps(payloads.SESSION).encode()
+LEAST = json.dumps(payloads.LEAST_SESSION).encode()
+_SHALLOW = 200
+"""Nesting that every reader bears; beyond it, how deep the stack is already decides."""
+
+
+def check(data: bytes) -> str:
+    """Read ``data`` in every way there is; return in one word what came of it.
+
+    Raises:
+        AssertionError: a promise is broken. Any other exception is one that must not come out.
+    """
+    return " ".join(
+        (
+            _as_a_page(data),
+            _as_a_session(data),
+            _as_assignments(data),
+            _as_a_refusal(data),
+            _as_headers(data),
+        )
+    )
+
+
+def _as_a_page(body: bytes) -> str:
+    try:
+        fast = wire.sessions_page(body)
+    except UndecodableError as error:
+        shown(error)
+        assert _page_or_none(body, keep_raw=True) is None
+        return f"undecodable:{shape(error)}"
+    slow = _page_or_none(body, keep_raw=True)
+    assert slow is not None
+    assert _essence(fast) == _essence(slow)
+    assert fast.size == slow.size == len(body)
+    mended = wire._mended_text(body)
+    verbatim = mended == body.removeprefix(b"\xef\xbb\xbf")
+    for one in slow.entries:
+        assert one.raw is not None
+        assert one.raw in mended
+        assert not verbatim or one.raw in body
+    return "page:" + ",".join(sorted({_outcome(one) for one in fast.entries}))
+
+
+def _page_or_none(body: bytes, *, keep_raw: bool) -> Page | None:
+    try:
+        return wire.sessions_page(body, keep_raw=keep_raw)
+    except UndecodableError:
+        return None
+
+
+def _essence(page: Page) -> object:
+    entries = [
+        one.raw
+        if isinstance(one, MalformedSessionError)
+        else msgspec.structs.replace(one, raw=None)
+        for one in page.entries
+    ]
+    return entries, page.end_cursor, page.has_next_page
+
+
+def _as_a_session(raw: bytes) -> str:
+    read = wire.session(raw)
+    if isinstance(read, MalformedSessionError):
+        assert read.raw == raw
+        shown(read)
+    elif raw.count(b"[") + raw.count(b"{") < _SHALLOW:
+        assert read == wire._mended(raw), "the slow way reads it otherwise"
+        assert wire.session(msgspec.json.encode(read)) == read
+    if _is_one_value(raw):
+        page = wire.sessions_page(
+            b'{"data":[%s,%s,%s],"pagination":{"endCursor":"x","hasNextPage":true}}'
+            % (GOOD, raw, LEAST)
+        )
+        before, itself, after = page.entries
+        assert (before, after) == (wire.session(GOOD), wire.session(LEAST))
+        assert type(itself) is type(read)
+        assert itself == read or (
+            isinstance(itself, MalformedSessionError) and itself.raw == raw.strip(b" \t\r\n")
+        )
+    return _outcome(read)
+
+
+def _is_one_value(raw: bytes) -> bool:
+    """Tell whether this is one JSON value, of text that needs no mending, not too deep."""
+    if raw.count(b"[") + raw.count(b"{") >= _SHALLOW or wire._mended_text(raw) != raw:
+        return False
+    try:
+        msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _as_assignments(body: bytes) -> str:
+    outcome = []
+    try:
+        assignments, _ = wire.assignments_page(body)
+        assert all(one.coach_id != "" for one in assignments)
+        outcome.append("assignments")
+    except UndecodableError as error:
+        shown(error)
+    try:
+        assert wire.assignment_change(body).coach_id != ""
+        outcome.append("change")
+    except UndecodableError as error:
+        shown(error)
+    return "+".join(outcome)
+
+
+def _as_a_refusal(body: bytes) -> str:
+    status = 100 + (body[0] * 4 + len(body)) % 900 if body else 503
+    error = wire.refusal(status, {}, body, now=NOW, route="GET /x")
+    assert isinstance(error, ApiError)
+    assert error.status == status
+    assert len(error.body) <= 4096
+    shown(error)
+    return type(error).__name__
+
+
+def _as_headers(data: bytes) -> str:
+    """Read the text as Retry-After and as Date, in each other's company."""
+    value, _, date = data[:200].decode("latin-1").partition("\n")
+    headers = {"Retry-After": value, "Date": date or value}
+    seconds = wire.retry_after(headers, now=NOW)
+    assert seconds is None or 0 <= seconds <= wire.LONGEST_WAIT
+    return "wait" if seconds is not None else "no wait"
+
+
+def shown(error: Exception) -> None:
+    """Have it spelled in the ways logs do."""
+    assert str(error).encode()
+    assert repr(error)
+    assert len(getattr(error, "body", b"")) <= 4096
+
+
+def _outcome(one: CoachingSession | MalformedSessionError) -> str:
+    return "session" if isinstance(one, CoachingSession) else f"malformed:{shape(one)}"
+
+
+def shape(error: Exception) -> str:
+    """Return the error's words without what differs from case to case."""
+    words = "".join(" " if sign.isdigit() else sign for sign in str(error))
+    return words.partition("(byte")[0][-60:]

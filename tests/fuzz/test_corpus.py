@@ -1,0 +1,187 @@
+"""Every committed input again, and short runs with inputs of today."""
+
+import asyncio
+import sqlite3
+import tempfile
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coachstream import CheckpointError, CorruptCheckpointError
+from coachstream.checkpoints import FileStore, SqliteStore
+from coachstream.checkpoints.kept import Kept, restore, unseal
+from coachstream.checkpoints.record import decode, encode
+from tests.contracts.positions import full, position, positions
+from tests.fuzz import __main__ as command
+from tests.fuzz import places, targets
+from tests.fuzz.mutator import Mutator
+
+REAL = {target: targets.seeds(target) for target in targets.TARGETS}
+
+
+@pytest.mark.parametrize("path", targets.KEPT, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_what_was_found_once_stays_mended(path):
+    assert targets.TARGETS[path.parent.name](path.read_bytes())
+
+
+def test_the_corpus_is_small():
+    assert len(targets.KEPT) > 30
+    assert sum(path.stat().st_size for path in targets.KEPT) < 150_000
+
+
+@pytest.mark.parametrize("target", targets.TARGETS)
+def test_what_mutations_begin_with_is_in_order(target):
+    outcomes = {targets.TARGETS[target](seed) for seed in REAL[target]}
+    wanted = {"wire": ("page:session", "assignments", "change"), "checkpoint": ("position",)}
+    for outcome in wanted[target]:
+        assert any(outcome in one for one in outcomes), outcome
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_keep_the_promises(data):
+    for check in targets.TARGETS.values():
+        check(data)
+
+
+@given(st.sampled_from(list(targets.TARGETS)), st.integers(0, 2**32))
+@settings(max_examples=1000)
+def test_nearly_right_bytes_keep_the_promises(target, seed):
+    targets.TARGETS[target](Mutator(REAL[target], Random(seed)).draw())
+
+
+@given(positions)
+def test_a_position_comes_back_as_it_was(kept):
+    assert decode("it", encode(kept)) == kept
+
+
+@given(st.integers(0, len(places.SEALED) * 8 - 1))
+@settings(max_examples=300)
+def test_a_checkpoint_with_one_bit_turned_is_no_other_checkpoint(bit):
+    damaged = bytearray(places.SEALED)
+    damaged[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(CheckpointError):
+        unseal("it", bytes(damaged))
+
+
+@given(st.binary(max_size=80), st.integers(0, 2**32))
+@settings(max_examples=40)
+def test_a_file_with_anything_in_it_is_read_or_found_damaged(data, seed):
+    mutated = Mutator(REAL["checkpoint"], Random(seed)).draw()
+
+    async def load(directory):
+        store = FileStore(directory)
+        await store.save("it", position("c"), after=0)
+        path = directory / "it.json"
+        whole = path.read_bytes()
+        for content in (data, mutated, whole + data):
+            path.write_bytes(content)
+            try:
+                kept = await store.load("it")
+            except CheckpointError as error:
+                # What is damaged is not replaced either.
+                with pytest.raises(type(error)):
+                    await store.save("it", position("new"), after=1)
+                assert path.read_bytes() == content
+            else:
+                assert kept == restore("it", unseal("it", content))
+
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(load(Path(directory)))
+
+
+ODD_COLUMNS = st.one_of(
+    st.none(),
+    st.binary(max_size=30),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
+    st.floats(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.sampled_from(REAL["checkpoint"]),
+)
+
+
+@given(revision=ODD_COLUMNS, value=ODD_COLUMNS)
+@settings(max_examples=60)
+def test_a_row_with_anything_in_it_is_read_or_found_damaged(revision, value):
+    async def load(path):
+        async with SqliteStore(path) as store:
+            await store.save("it", position("c"), after=0)
+        _tamper(path, revision, value)
+        async with SqliteStore(path) as store:
+            try:
+                kept = await store.load("it")
+            except CheckpointError:
+                return
+            assert kept is not None
+            assert type(kept.revision) is int
+            assert kept.revision >= 1
+
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(load(Path(directory) / "places.db"))
+
+
+def _tamper(path, revision, value):
+    connection = sqlite3.connect(path)
+    for column, content in (("revision", revision), ("value", value)):
+        if content is not None:
+            update = f"UPDATE coachstream_checkpoints SET {column} = ?"  # noqa: S608  # our own
+            connection.execute(update, (content,))
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize("revision", ["many", 1.5, b"\x01", True, None, 0])
+def test_a_revision_that_is_no_number_is_damage(revision):
+    with pytest.raises(CorruptCheckpointError, match="its revision is"):
+        restore("it", Kept(revision, encode(full(0))))
+
+
+def test_a_label_nested_without_end_is_damage():
+    with pytest.raises(CorruptCheckpointError):
+        unseal("it", b'{"x":' + b"[" * 100_000)
+
+
+# The command
+
+
+def test_the_command_runs_and_says_what_it_did(capsys):
+    assert command.main(["--minutes", "0.002", "--seed", "7"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("seed 7") == len(targets.TARGETS)
+
+
+def test_a_broken_promise_is_saved_shortened_and_can_be_replayed(monkeypatch, tmp_path, capsys):
+    def check(data):
+        assert b"w" not in data
+        return "fine"
+
+    (tmp_path / "wire").mkdir()
+    monkeypatch.setattr(targets, "FOLDER", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "TARGETS", {"wire": check})
+    assert command.main(["--target", "wire"]) == 1
+    (saved,) = (tmp_path / "wire").iterdir()
+    assert saved.read_bytes() == b"w"
+    assert f"--replay wire/{saved.name}" in capsys.readouterr().out
+    with pytest.raises(AssertionError):
+        command.main(["--replay", str(saved)])
+
+
+def test_a_mutator_repeats_itself_for_the_same_seed():
+    draws = [[Mutator(REAL["wire"], Random(seed)).draw() for _ in range(5)] for seed in (1, 1, 2)]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_damage_that_passes_for_a_place_would_be_noticed(monkeypatch):
+    """The check itself can fail: with the checksum left out it does."""
+    monkeypatch.setattr("coachstream.checkpoints.kept._checksum", lambda _: "any")
+    unsealed = partial(unseal, "it")
+    sealed = msgspec.json.encode({"revision": 3, "sha256": "any"}) + b"\n" + places.SOUND.value
+    monkeypatch.setattr(places, "SEALED", sealed)
+    assert unsealed(sealed) == places.SOUND
+    with pytest.raises(AssertionError, match="passed for another place"):
+        places.check(b"\x00\x8d\x01x")

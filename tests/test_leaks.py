@@ -1,0 +1,91 @@
+"""The search for the token in all output finds what is planted, and nothing else."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import leaks
+from tests.feed import TOKEN
+
+PLANTED = {
+    "out": f"print('{TOKEN}')",
+    "error output": f"print('Bearer {TOKEN}', file=sys.stderr)",
+    "log": f"logging.getLogger('elsewhere').warning('%s', '{TOKEN}')",
+    "fine-grained log": f"logging.getLogger('coachstream.requests').debug('%s', '{TOKEN}')",
+    "logged traceback": """
+    try:
+        raise KeyError(TOKEN)
+    except KeyError:
+        logging.getLogger('coachstream.feed').exception('failed')""",
+    "failure": f"assert 'x' == '{TOKEN}'",
+    "exception": f"raise RuntimeError('{TOKEN}')",
+    "event": "observe(StreamEnded(error=ValueError(TOKEN)))",
+    "request id": """
+    observe(RequestFinished(
+        route='', attempt=1, status=200, seconds=1.0, size=1, request_id=f'Bearer {TOKEN}'))""",
+}
+CLEAN = {
+    "nothing": "pass",
+    "some output": "print('token-for-tests', file=sys.stderr); print('t-o-k-e-n')",
+    "some log": "logging.getLogger('coachstream.requests').warning('Bearer ***')",
+    "some event": "observe(StreamEnded(error=ValueError('***')))",
+}
+HEAD = f"""
+import logging, sys
+import coachstream.client
+from coachstream.telemetry import RequestFinished, StreamEnded
+
+TOKEN = "{TOKEN}"
+
+
+def observe(event):
+    coachstream.client.guarded(lambda event: None)(event)
+
+"""
+
+
+def outcomes(folder: Path, bodies: dict[str, str]) -> tuple[dict[str, str], str]:
+    """Run tests with these bodies under the plugin; return what came of each, and the output."""
+    tests = [
+        f"def test_{name.replace(' ', '_').replace('-', '_')}():\n    {body.strip()}\n"
+        for name, body in bodies.items()
+    ]
+    (folder / "test_planted.py").write_text(HEAD + "\n\n".join(tests))
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    result = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-p", "tests.leaks", "-p", "no:cacheprovider"),
+            *("-c", str(folder / "pytest.ini"), "-v", str(folder)),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    told = {
+        line.partition("::")[2].split()[0]: line.split()[1]
+        for line in result.stdout.splitlines()
+        if "::" in line and line.endswith("%]")
+    }
+    return told, result.stdout + result.stderr
+
+
+def test_every_planted_leak_is_found_and_not_shown_again(tmp_path):
+    told, output = outcomes(tmp_path, PLANTED)
+    assert len(told) == len(PLANTED), output
+    assert set(told.values()) == {"FAILED"}, output
+    assert output.count("shows the token, in: ") >= len(PLANTED)
+    assert not leaks.leaks(output)
+
+
+def test_what_is_clean_passes(tmp_path):
+    told, output = outcomes(tmp_path, CLEAN)
+    assert len(told) == len(CLEAN), output
+    assert set(told.values()) == {"PASSED"}, output
+
+
+def test_the_search_is_on(request: pytest.FixtureRequest):
+    assert request.config.pluginmanager.is_registered(leaks)
+    assert TOKEN in leaks.SECRETS

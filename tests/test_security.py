@@ -1,0 +1,232 @@
+"""What an attacker or a careless proxy could do, and what becomes of it.
+
+The rim's own tests (bad addresses, masked errors, redirects) are in test_transport.py, those of
+certificates and of servers that repeat the request in tests/chaos, those of the stores' files with
+their stores, odd ids in test_injection.py. That no test shows the token, tests/leaks.py sees to.
+"""
+
+import asyncio
+import os
+import socket
+import stat
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from coachstream import (
+    Client,
+    CoachStreamError,
+    FailedSession,
+    FileLedger,
+    PageTooLargeError,
+    RetryPolicy,
+    ServiceUnavailableError,
+)
+from coachstream.checkpoints import FileStore
+from coachstream.emulator import Emulator, World, refuse
+from tests.contracts.positions import position
+from tests.feed import LONG_AGO, TOKEN, feed
+from tests.leaks import leaks
+from tests.secrecy import everything_shown
+from tests.virtual_time import LoopClock, virtual
+
+MEBIBYTE = 1 << 20
+
+# Bodies that would like all the memory there is
+
+
+@asynccontextmanager
+async def server_of(head: bytes, body: bytes = b"", *, repeat: int = 1) -> AsyncIterator[str]:
+    """Yield the address of a server with one answer for everybody."""
+    talks: list[asyncio.Future[None]] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        talks.append(task)
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(head + b"\r\n")
+            for _ in range(repeat):
+                writer.write(body)
+                await writer.drain()
+            await reader.read()
+        except OSError:
+            pass  # the client has had enough
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        async with server:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        await asyncio.gather(*talks)
+
+
+@cache
+def bomb(wbits: int) -> bytes:
+    """Return 300 MiB of blanks, packed."""
+    packer = zlib.compressobj(1, wbits=wbits)
+    blanks = b" " * MEBIBYTE
+    return b"".join([*(packer.compress(blanks) for _ in range(300)), packer.flush()])
+
+
+GZIP, ZLIB, BARE = 31, 15, -15
+
+
+@pytest.mark.parametrize(
+    ("status", "encoding", "wbits", "kind"),
+    [
+        (200, b"gzip", GZIP, PageTooLargeError),
+        (200, b"deflate", ZLIB, PageTooLargeError),
+        (200, b"deflate", BARE, PageTooLargeError),
+        (503, b"gzip", GZIP, ServiceUnavailableError),
+        (503, b"deflate", ZLIB, ServiceUnavailableError),
+        (200, b"", 0, PageTooLargeError),
+        (503, b"", 0, ServiceUnavailableError),
+    ],
+)
+async def test_a_body_takes_little_more_memory_than_is_allowed(status, encoding, wbits, kind):
+    head = b"HTTP/1.1 %d Odd\r\nConnection: close\r\n" % status
+    if encoding:
+        head += b"Content-Encoding: %b\r\n" % encoding
+    body = bomb(wbits) if encoding else bytes(MEBIBYTE // 4)
+    async with (
+        server_of(head, body, repeat=1 if encoding else 800) as url,
+        Client(
+            TOKEN, base_url=url, max_page_bytes=MEBIBYTE, retry=RetryPolicy(attempts=1)
+        ) as client,
+    ):
+        tracemalloc.start()
+        try:
+            with pytest.raises(kind) as caught:
+                await client.assignments.unassign("1")
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        # Some releases of aiohttp unpack all they have read at once, which is 64 KiB.
+        assert peak < (100 if encoding else 12) * MEBIBYTE
+        assert len(getattr(caught.value, "body", b"")) <= 4096
+
+
+# Files that only their owner may read
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("mask", [0, 0o022, 0o077])
+async def test_whatever_the_umask_nobody_else_can_read_the_files(tmp_path, mask):
+    failed = FailedSession(
+        consumer="payroll",
+        outcome="parked",
+        session_id="1",
+        updated_at_time=None,
+        error="ValueError: no",
+        attempts=5,
+        failed_at=datetime(2026, 3, 1, tzinfo=UTC),
+        raw="{}",
+    )
+    before = os.umask(mask)
+    try:
+        await FileLedger(tmp_path / "failed.jsonl").add(failed)
+        async with FileStore(tmp_path / "places") as store:
+            await store.save("payroll", position(), after=0)
+            await store.save("payroll", position("c"), after=1)
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "failed.jsonl") == 0o600
+    assert mode(tmp_path / "places") == 0o700
+    kept = list((tmp_path / "places").iterdir())
+    assert len(kept) == 3
+    assert {mode(path) for path in kept} == {0o600}
+
+
+# The emulator
+
+
+async def test_the_emulator_listens_on_loopback_unless_it_is_told_otherwise():
+    async with Emulator(World(sessions=0, changes_per_hour=0)) as api:
+        assert api._runner is not None
+        (site,) = api._runner.sites
+        sockets = site._server.sockets  # type: ignore[union-attr]  # it listens
+        assert {one.getsockname()[0] for one in sockets} == {"127.0.0.1"}
+        port = sockets[0].getsockname()[1]
+        with socket.socket() as elsewhere:  # the port is free on every other address
+            elsewhere.bind(("127.0.0.2", port))
+    async with Emulator(World(sessions=0, changes_per_hour=0), host="::1") as api:
+        assert api.url.startswith("http://[::1]:")
+
+
+# The token
+
+
+@virtual
+async def test_the_token_is_in_no_checkpoint_and_no_crash_report():
+    faults = [refuse(503, body=f"you sent {TOKEN}"), refuse(400, body=f"you sent {TOKEN}")]
+    kept: dict[str, bytes] = {}
+    world = World(1, drivers=2, sessions=5, changes_per_hour=0)
+    async with feed(world, page_size=2, token=TOKEN) as (api, client, _):
+        async with client.sessions.stream(start_time=LONG_AGO, name="it", store=kept) as stream:
+            for _ in range(3):
+                await anext(stream)
+            api.faults.extend(faults * 2)
+            with pytest.raises(CoachStreamError) as caught:
+                [one async for one in stream]
+        assert not leaks(everything_shown(caught.value))
+    assert kept
+    assert not any(leaks(value.decode()) for value in kept.values())
+
+
+async def test_what_searches_for_the_token_looks_into_variables_and_causes():
+    def fail(hidden):
+        raise ValueError("calm words")
+
+    error = None
+    try:
+        try:
+            fail(TOKEN)
+        except ValueError as cause:
+            raise KeyError("more calm words") from cause
+    except KeyError as caught:
+        error = caught
+    assert error is not None
+    # The frames of tests are left out, or every test that knows the token would show it.
+    assert not leaks(everything_shown(error))
+    elsewhere = compile("def fail(hidden): raise ValueError('calm')", "/elsewhere.py", "exec")
+    names: dict[str, object] = {}
+    exec(elsewhere, names)  # noqa: S102  # a frame that is not a test's
+    with pytest.raises(ValueError, match="calm") as caught_there:
+        names["fail"](TOKEN)  # type: ignore[operator]  # it is a function
+    assert leaks(everything_shown(caught_there.value))
+
+
+@virtual
+async def test_a_redirect_takes_nothing_elsewhere():
+    came = []
+
+    async def catch(reader, writer):
+        came.append(await reader.read(1000))
+        writer.close()
+
+    async with await asyncio.start_server(catch, "127.0.0.1", 0) as trap:
+        there = f"http://127.0.0.1:{trap.sockets[0].getsockname()[1]}/"
+        for status in (301, 302, 303, 307, 308):
+            head = b"HTTP/1.1 %d There\r\nLocation: %b\r\n" % (status, there.encode())
+            async with (
+                server_of(head + b"Content-Length: 0\r\n") as url,
+                Client(TOKEN, base_url=url, clock=LoopClock()) as client,
+            ):
+                with pytest.raises(CoachStreamError, match=f"{status}"):
+                    await client.assignments.unassign("1")
+                with pytest.raises(CoachStreamError, match=f"{status}"):
+                    await anext(client.sessions.stream(start_time=LONG_AGO))
+    assert came == []
