@@ -7,8 +7,9 @@ only what was not settled, and not the page.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from operator import attrgetter, itemgetter
 
 import msgspec
 
@@ -172,7 +173,7 @@ class Frontier:
             named = keys(reading.entries)
             if reading.query and reading.query != self._query:
                 self._change_query(reading.query)
-            newest = max(_times(reading.entries), default=None)
+            newest = max(map(itemgetter(1), named), default=None)
             if reading.moved:
                 self._cursor, self._cursor_time = reading.cursor, reading.cursor_time
                 if newest is not None:  # what came ahead of the cursor is passed by what is new
@@ -192,15 +193,23 @@ class Frontier:
         self._query, self._cursor, self._cursor_time = wire, None, None
 
 
-def keys(entries: Iterable[Entry]) -> list[Key]:
+def keys(entries: Sequence[Entry]) -> list[Key]:
     """Name the versions; one that can't be named can't be skipped either, and comes again."""
-    named = (
-        (entry.id, entry.updated_at_time)
-        if isinstance(entry, CoachingSession)
-        else (entry.session_id, entry.updated_at_time)
-        for entry in entries
-    )
-    return [(one, at) for one, at in named if one is not None and at is not None]
+    try:
+        return [*map(_key, entries)]
+    except AttributeError:  # one of them is malformed, which is rare
+        return [key for entry in entries if (key := _key_of(entry)) is not None]
+
+
+_key: Callable[[Entry], Key] = attrgetter("id", "updated_at_time")
+
+
+def _key_of(entry: Entry) -> Key | None:
+    if isinstance(entry, CoachingSession):
+        return entry.key
+    if entry.session_id is None or entry.updated_at_time is None:
+        return None
+    return entry.session_id, entry.updated_at_time
 
 
 def _times(entries: Iterable[Entry]) -> list[datetime]:

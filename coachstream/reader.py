@@ -136,7 +136,7 @@ class PageReader:
             PageRead(
                 sessions=len(step.entries),
                 repeated=len(page.entries) - len(step.entries),
-                malformed=len([e for e in step.entries if isinstance(e, MalformedSessionError)]),
+                malformed=[*map(type, step.entries)].count(MalformedSessionError),
                 size=page.size,
                 has_next_page=page.has_next_page,
             )
