@@ -77,13 +77,14 @@ class Consumer:
         self._clock = clock
         self._lanes: Lanes[_Job] = Lanes()
         self._workers = 0
+        self._newcomers = 0  # workers that have not begun
         self._retrying = 0  # sessions that wait for another try
         self._handled = 0
         self._stopping = False
         self._failure: Exception | None = None
         self._reading = anyio.CancelScope()
-        self._changed = anyio.Event()  # for the one who waits for room, or for the end
-        self._dirty = anyio.Event()  # for the one who saves
+        self._changed = asyncio.Event()  # for the one who waits for room, or for the end
+        self._dirty = asyncio.Event()  # for the one who saves
 
     async def run(self) -> Report:
         """Consume the source to its end."""
@@ -168,19 +169,29 @@ class Consumer:
     async def _change(self) -> None:
         """Wait until something has been settled, or a worker has ended."""
         await self._changed.wait()
-        self._changed = anyio.Event()
+        self._changed = asyncio.Event()
 
     # Handling
 
     def _hire(self) -> None:
-        """Have as many workers as there are sessions that may start, and not too many."""
-        if self._workers < self._concurrency and self._lanes.ready and not self._stopping:
+        """Have a worker for what may start, if there is none on its way; it hires the next.
+
+        So handlers that never wait cost one worker and not as many as may run at once.
+        """
+        if self._newcomers or self._stopping or not self._lanes.ready:
+            return
+        if self._workers < self._concurrency:
             self._workers += 1
+            self._newcomers += 1
             self._tasks.start_soon(self._work)
 
     async def _work(self) -> None:
+        self._newcomers -= 1
         try:
-            while not (self._stopping or _cancelled()) and (started := self._lanes.start()):
+            if _cancelled():
+                return  # a handler that never waits would not even notice
+            while not self._stopping and (started := self._lanes.start()):
+                self._hire()
                 await self._handle(*started)
         except asyncio.CancelledError:
             self._expect_cancellation()
@@ -208,7 +219,6 @@ class Consumer:
             self._failures.handled()
         self._settle(job.page, job.index)
         self._lanes.done(key)
-        self._hire()
 
     async def _call(self, session: CoachingSession) -> None:
         try:
@@ -218,7 +228,7 @@ class Consumer:
             if _cancelled():
                 raise
             raise RuntimeError("the handler raised CancelledError unasked") from None
-        if _cancelled():
+        if _was_told_to_end() and _cancelled():
             # It swallowed its cancellation: whether it is done, nobody knows.
             await anyio.lowlevel.checkpoint()
 
@@ -241,7 +251,7 @@ class Consumer:
         try:
             while True:
                 await self._dirty.wait()
-                self._dirty = anyio.Event()
+                self._dirty = asyncio.Event()
                 await self._keeper.save(self._frontier.position)
                 await self._clock.sleep(INTERVAL)
         except asyncio.CancelledError:
@@ -290,3 +300,9 @@ class Consumer:
 def _cancelled() -> bool:
     """Tell whether this task is being cancelled, be it by ourselves or from outside."""
     return anyio.current_effective_deadline() == float("-inf")
+
+
+def _was_told_to_end() -> bool:
+    """Tell the same much faster, but for a task that has not heard of it yet, or outlived it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from coachstream import ForbiddenError, InvalidArgumentError, StreamState, consume
+from coachstream import ForbiddenError, InvalidArgumentError, Position, StreamState, consume
 from coachstream import past as past_pages
 from coachstream.checkpoints import MappingStore
 from coachstream.emulator import (
@@ -22,6 +22,7 @@ from coachstream.emulator import (
     stall,
 )
 from coachstream.emulator.world import BIRTHDAY as BIRTH
+from coachstream.query import Query
 from coachstream.telemetry import BackfillProgress, PageRead, RetryScheduled
 from tests.feed import LONG_AGO, feed, key, keys, most_in_a_second, unlimited
 from tests.virtual_time import pass_time, virtual
@@ -351,6 +352,27 @@ async def test_a_stream_that_reads_the_past_is_resumed_wherever_it_was():
             got += await follow(stream)
         assert set(keys(got)) >= api.world.latest()
         assert len(got) <= 1001 + 11
+
+
+@virtual
+async def test_what_was_settled_ahead_before_a_crash_does_not_come_again_when_following():
+    async with feed(past(0), page_size=1, **unlimited()) as (api, client, _):
+        for _ in range(2):
+            api.world.add_session()
+        first, second = [
+            session
+            async for session in client.sessions.stream(
+                start_time=YEAR_AGO, end_time=BIRTH + timedelta(days=1)
+            )
+        ]
+        origin = client.sessions.stream(start_time=YEAR_AGO).position.query
+        window = Query.from_wire(origin).within(YEAR_AGO, BIRTH).wire
+        store = MappingStore({})
+        crashed = Position(query=window, origin=origin, settled=(second.key,))
+        await store.save("s", crashed, after=0)
+        await pass_time(60)
+        stream = client.sessions.stream(start_time=YEAR_AGO, readers=2, name="s", store=store)
+        assert await follow(stream) == [first]
 
 
 @virtual
