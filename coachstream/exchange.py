@@ -7,10 +7,10 @@ back to aiohttp's, which hold the request's headers and the token among them.
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import aiohttp
 import anyio
+import msgspec
 from aiohttp.connector import Connection
 from yarl import URL
 
@@ -49,13 +49,15 @@ NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError)
 """What aiohttp raises when the network, or the other side, fails."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What came back. It shows nothing of itself: who knows what a proxy has put in."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.status}>"
 
     @property
     def good(self) -> bool:

@@ -5,9 +5,10 @@ zero to a ceiling that doubles ("full jitter"), so that many clients do not come
 server's own ``Retry-After`` is a minimum that no draw can undercut.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
+
+import msgspec
 
 from .arguments import at_least_one, seconds
 
@@ -15,8 +16,7 @@ _MOST_DOUBLINGS = 30
 """A feed may fail for days: the ceiling is long reached by then, and floats would overflow."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How patient to be. Durations are seconds, or a ``timedelta``.
 
     Raises:
@@ -60,8 +60,7 @@ class RetryPolicy:
         return Patience(seconds=seconds("give_up_after", self.give_up_after))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """What ends the tries of one request; None: not that."""
 
     attempts: int | None = None

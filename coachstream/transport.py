@@ -2,12 +2,12 @@
 
 import itertools
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, TypeVar
 
 import anyio
+import msgspec
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -38,8 +38,7 @@ from .telemetry import (
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(msgspec.Struct, frozen=True):
     """What stays the same from try to try."""
 
     method: str
