@@ -8,6 +8,7 @@ import msgspec
 
 from .background import Background
 from .clock import Clock
+from .errors import ClosedError
 from .frontier import Key, Reading, keys
 from .models import Position
 from .past import Past
@@ -42,6 +43,7 @@ class BackfillReader:
         self._clock = clock
         self._observer = observer
         self.ended = False
+        self._closed = False
         self.go_on_from(start)
 
     def go_on_from(self, start: Position) -> None:
@@ -65,6 +67,8 @@ class BackfillReader:
             past = self._past = self._past or self._begin()
             if not past.ended:
                 return self._taken_in(await past.read(), past)
+            if self._closed:
+                raise ClosedError("the stream is closed")
             self._late |= {*past.known, *self._start.recent, *self._start.settled}
             self._follower = self._open_reader(self._where_to_follow_from())
         reading = await self._follower.read()
@@ -72,6 +76,7 @@ class BackfillReader:
         return reading
 
     async def aclose(self) -> None:
+        self._closed = True
         for under_way in (self._past, self._follower):
             if under_way is not None:
                 await under_way.aclose()

@@ -13,11 +13,12 @@ import msgspec
 from . import wire
 from .background import Background, Ongoing
 from .clock import Clock
+from .errors import ClosedError
 from .health import Pulse
 from .query import Query
 from .ratelimit import Limit
 from .retry import Patience
-from .telemetry import Observer
+from .telemetry import CaughtUp, Observer
 from .transport import Transport
 
 PATH = "/coaching/sessions/stream"
@@ -56,35 +57,40 @@ class Fetcher:
         self._observer = observer
         self._keep_raw = keep_raw
         self._under_way: dict[_Asked, Ongoing[Fetched]] = {}
+        self._closed = False
         self._wanted: _Asked | None = None
         self.dead_cursor: str | None = None
         """A cursor not to be asked with unless someone wants that very page."""
 
-    async def fetch(self, query: Query, cursor: str | None) -> Fetched:
-        """Return the page after ``cursor``.
+    async def fetch(self, query: Query, cursor: str | None, *, wait: float = 0.0) -> Fetched:
+        """Return the page after ``cursor``, asked for in ``wait`` seconds if it is not already.
 
         Cancelled, the page goes on being fetched, for whoever asks for it next.
 
         Raises:
+            ClosedError: this was closed meanwhile.
             CoachStreamError: what stands in the way, when patience is over.
         """
         asked = query.wire, cursor
         await self._forget_all_but(asked)
+        if self._closed:
+            raise ClosedError("the stream is closed")
         ongoing = self._under_way.setdefault(asked, Ongoing(self._background))
         self._wanted = asked
         try:
-            fetched = await ongoing.result(partial(self._ask, query, cursor))
+            fetched = await ongoing.result(partial(self._ask, query, cursor, wait))
         finally:
             self._wanted = None
             if not ongoing.pending:
-                del self._under_way[asked]
+                self._under_way.pop(asked, None)  # closing may have come first
         page = fetched.page
         if page.entries and page.has_next_page:
             self._look_ahead(query, cursor, page.end_cursor)
         return fetched
 
     async def aclose(self) -> None:
-        """End what is under way."""
+        """End what is under way, and begin nothing more."""
+        self._closed = True
         await self._forget_all_but(None)
 
     def abandon(self) -> None:
@@ -104,9 +110,12 @@ class Fetcher:
         asked = query.wire, next_cursor
         if asked not in self._under_way:
             ongoing = self._under_way[asked] = Ongoing(self._background)
-            ongoing.begin(self._ask(query, next_cursor))
+            ongoing.begin(self._ask(query, next_cursor, 0.0))
 
-    async def _ask(self, query: Query, cursor: str | None) -> Fetched:
+    async def _ask(self, query: Query, cursor: str | None, wait: float) -> Fetched:
+        if wait > 0:
+            self._observer(CaughtUp(delay=wait))
+            await self._clock.sleep(wait)
         self._pulse.expect_nothing()  # how long the turn at the limit takes, others decide
 
         async def read(body: bytes) -> wire.Page:

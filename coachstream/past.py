@@ -14,6 +14,7 @@ import anyio
 import msgspec
 
 from .background import Background, Ongoing
+from .errors import ClosedError
 from .frontier import Key, Reading, keys
 from .reader import PageReader
 from .windows import Window, Windows
@@ -54,6 +55,7 @@ class Past:
         self._open: list[_Work] = []  # in the windows' order
         self._waiting = 0  # bytes of pages that wait for their turn
         self._changed = anyio.Event()
+        self._closed = False
         self.known: set[Key] = set()
         """Versions that were settled ahead of their turn, to be dropped when they come."""
         self.windows = 0
@@ -76,9 +78,12 @@ class Past:
         """Return the next page, while there is one.
 
         Raises:
+            ClosedError: this was closed meanwhile.
             CoachStreamError: what stands in the way; asked again, it tries again.
         """
         while True:
+            if self._closed:
+                raise ClosedError("the stream is closed")
             self._set_to_work()
             head = self._open[0]
             # What was given back comes before what lies after it.
@@ -92,7 +97,9 @@ class Past:
             self._changed = anyio.Event()
 
     async def aclose(self) -> None:
-        """End what is under way."""
+        """End what is under way, and begin nothing more."""
+        self._closed = True
+        self._changed.set()
         for work in self._open:
             await work.under_way.cancel()
             await work.reader.aclose()

@@ -16,7 +16,7 @@ from .fetcher import Fetched, Fetcher
 from .frontier import RECENT, Key, Reading, keys
 from .models import Position
 from .query import Query
-from .telemetry import CaughtUp, CursorAging, CursorDied, Observer, PageRead
+from .telemetry import CursorAging, CursorDied, Observer, PageRead
 
 CURSOR_LIFE = timedelta(days=30)
 """After which a cursor expires (https://developers.samsara.com/docs/pagination)."""
@@ -104,13 +104,10 @@ class PageReader:
         return self._due - self._clock.monotonic()
 
     async def read(self) -> Reading:
-        if (wait := self.wait) > 0:
-            self._observer(CaughtUp(delay=wait))
-            await self._clock.sleep(wait)
         if reason := self._known_death():
             self._begin_again(self._overlapping(), reason)
         try:
-            fetched = await self._fetcher.fetch(self.query, self._walk.cursor)
+            fetched = await self._fetcher.fetch(self.query, self._walk.cursor, wait=self.wait)
         except BadRequestError as refused:
             if self._walk.cursor is None:
                 raise

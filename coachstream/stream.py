@@ -70,7 +70,7 @@ class SessionStream:
         self._on_malformed = on_malformed
         self._frontier = Frontier(start)
         self._begun = keeper is None
-        self._fetch: Ongoing[Reading] = Ongoing(background)
+        self._keeping: Ongoing[None] = Ongoing(background)
         self._busy = False
         self._used = False
         self._closed = False
@@ -185,10 +185,10 @@ class SessionStream:
         if self._closed:
             return
         self._closed = True
-        self._observer(StreamEnded())
         with anyio.move_on_after(LAST_SAVE, shield=True):
-            await self._fetch.cancel()
+            await self._keeping.cancel()
             await self._reader.aclose()
+        self._observer(StreamEnded())
         if self._keeper is not None:
             with suppress(SaveUndoneError):  # then what is kept is right, and stays
                 await self._keeper.finish(self.position if self._begun else None)
@@ -209,7 +209,7 @@ class SessionStream:
 
     def __del__(self) -> None:
         # Nobody can ask for the page any more, so its retries need not go on.
-        self._fetch.abandon()
+        self._keeping.abandon()
         self._reader.abandon()
 
     async def _turn_page(self) -> None:
@@ -228,16 +228,15 @@ class SessionStream:
     async def _next_reading(self) -> Reading:
         """Return what is read next; raise StopAsyncIteration when there is no more."""
         self._used = True
-        if self._reader.ended and not self._fetch.pending:
+        if self._reader.ended:
             await self._close()
         if self._closed:
             raise StopAsyncIteration
-        # Without a store, the work knows the reader alone: see `__del__`.
-        keeper = self._keeper
-        start = partial(self._save_and_read, keeper) if keeper else self._reader.read
         try:
             with self._alone():
-                reading = await self._fetch.result(start)
+                if self._keeper is not None:
+                    await self._load_or_save(self._keeper)
+                reading = await self._reader.read()
         except StreamInUseError:
             raise
         except ClosedError:
@@ -251,12 +250,15 @@ class SessionStream:
             raise StopAsyncIteration
         return reading
 
-    async def _save_and_read(self, keeper: Keeper) -> Reading:
+    async def _load_or_save(self, keeper: Keeper) -> None:
+        """Take up the place that is kept, or keep it: now and then, and before a wait."""
         if not self._begun:
-            self._begin_at(await keeper.load(self._query))
+            await self._keeping.result(partial(self._load, keeper))
         elif not keeper.in_transactions and (keeper.due or self._reader.wait > 0):
-            await keeper.save(self._frontier.position)
-        return await self._reader.read()
+            await self._keeping.result(partial(keeper.save, self._frontier.position))
+
+    async def _load(self, keeper: Keeper) -> None:
+        self._begin_at(await keeper.load(self._query))
 
     def _begin_at(self, start: Position) -> None:
         """Take up a place that a store has kept, before anything is read."""
