@@ -8,6 +8,7 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
+from . import lag
 from .clock import Clock
 from .errors import MalformedSessionError
 from .failures import Failures
@@ -17,8 +18,10 @@ from .lanes import Lanes
 from .ledger import Handler
 from .models import CoachingSession, Position
 from .source import Source
-from .telemetry import ConsumerStopped, Observer, ReadingPaused
+from .telemetry import ConsumerStopped, HandlersStalled, Observer, ReadingPaused
 
+STALLED = 60.0
+"""Seconds without a finished handler after which that is told, while we wait for one."""
 RESUME_SHARE = 0.8
 """Reading that was paused at a bound goes on below this share of it, lest it stutter."""
 
@@ -167,8 +170,21 @@ class Consumer:
                 await self._change()
 
     async def _change(self) -> None:
-        """Wait until something has been settled, or a worker has ended."""
-        await self._changed.wait()
+        """Wait until something has been settled, or a worker has ended; tell if that takes long."""
+        waited = 0.0
+        while not self._changed.is_set():
+            with anyio.move_on_after(STALLED):
+                await self._changed.wait()
+                break
+            waited += STALLED
+            self._observer(
+                HandlersStalled(
+                    name=self._name,
+                    seconds=waited,
+                    running=self._workers,
+                    unsettled=self._frontier.unsettled,
+                )
+            )
         self._changed = asyncio.Event()
 
     # Handling
@@ -253,7 +269,7 @@ class Consumer:
                 await self._dirty.wait()
                 self._dirty = asyncio.Event()
                 await self._keeper.save(self._frontier.position)
-                await self._clock.sleep(INTERVAL)
+                await lag.sleep(INTERVAL, self._clock, self._observer)
         except asyncio.CancelledError:
             self._expect_cancellation()
             raise

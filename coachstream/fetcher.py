@@ -10,7 +10,7 @@ from functools import partial
 
 import msgspec
 
-from . import wire
+from . import lag, wire
 from .background import Background, Ongoing
 from .clock import Clock
 from .errors import ClosedError
@@ -115,7 +115,7 @@ class Fetcher:
     async def _ask(self, query: Query, cursor: str | None, wait: float) -> Fetched:
         if wait > 0:
             self._observer(CaughtUp(delay=wait))
-            await self._clock.sleep(wait)
+            await lag.sleep(wait, self._clock, self._observer)
         self._pulse.expect_nothing()  # how long the turn at the limit takes, others decide
 
         async def read(body: bytes) -> wire.Page:

@@ -1,6 +1,8 @@
 """Keeps a consumer's place in a store: loaded once, saved often, never moved backwards."""
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from random import Random
 
 import anyio
@@ -22,6 +24,8 @@ from .query import Query
 from .retry import RetryPolicy
 from .telemetry import CheckpointSaved, Observer, SaveFailed
 
+STORE_TIMEOUT = 30.0
+"""Seconds a store may take to save or load: one that hangs must not stop a stream in silence."""
 LAST_SAVE = 10.0
 """Seconds that the last save may take while everything is being cancelled."""
 INTERVAL = 1.0
@@ -77,7 +81,8 @@ class Keeper:
             QueryMismatchError: the filters are others, or the start is an earlier one.
             CheckpointError: what is stored can't be used.
         """
-        kept = await self._store.load(self._name)
+        with _in_time(self._name):
+            kept = await self._store.load(self._name)
         if kept is None:
             return Position(query=asked.wire, origin=asked.wire)
         stored = self._sound(kept.position.origin)
@@ -177,9 +182,11 @@ class Keeper:
 
     async def _save_once(self, position: Position) -> None:
         try:
-            kept = await self._store.save(self._name, position, after=self._revision)
+            with _in_time(self._name):
+                kept = await self._store.save(self._name, position, after=self._revision)
         except StaleCheckpointError:
-            found = await self._store.load(self._name)
+            with _in_time(self._name):
+                found = await self._store.load(self._name)
             if self._undone_at == (0 if found is None else found.revision):
                 self._undone = True
                 self._refuse_if_undone()
@@ -199,3 +206,12 @@ class Keeper:
             self._revision = kept.revision
             self._undone_at = None
             self._unsure.clear()
+
+
+@contextmanager
+def _in_time(name: str) -> Iterator[None]:
+    """Raise TimeoutError if the store takes too long, which is a failure like any other."""
+    with anyio.move_on_after(STORE_TIMEOUT) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise TimeoutError(f"the store of {name!r} did not answer within {STORE_TIMEOUT:g} s")

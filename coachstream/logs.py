@@ -91,6 +91,8 @@ def _log_feed_event(event: Event) -> None:
 
 def _log_cursor_event(event: Event) -> None:
     match event:
+        case tell.LoopBlocked():
+            _feed.warning("the event loop stood still for %.2f s", event.lag)
         case tell.CursorAging():
             _feed.warning("the cursor is %.0f days old; it will expire at 30", event.days)
         case tell.CursorDied():
@@ -131,6 +133,14 @@ def _log_consumer_event(event: Event) -> None:
         case tell.SessionGivenUp():
             _consumer.error(
                 "%s: session %s %s: %r", event.name, event.session_id, event.outcome, event.error
+            )
+        case tell.HandlersStalled():
+            _consumer.warning(
+                "%s: none of %d handlers has finished for %.0f s; %d sessions are unsettled",
+                event.name,
+                event.running,
+                event.seconds,
+                event.unsettled,
             )
         case tell.ReadingPaused():
             _consumer.debug(

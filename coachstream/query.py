@@ -7,6 +7,7 @@ Arrays are comma-joined (``style: form, explode: false`` in Samsara's OpenAPI de
 value is percent-encoded, or the ``+`` of a cursor or an external id would be read as a space.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -157,7 +158,12 @@ def _encode(parameters: dict[str, str]) -> str:
     return "&".join(f"{name}={_escape(name, value)}" for name, value in parameters.items())
 
 
+_RESERVED = re.compile("[^A-Za-z0-9_.~-]")
+
+
 def _escape(argument: str, value: str) -> str:
+    if value.isascii():  # a cursor, say, on every page: several times as fast
+        return _RESERVED.sub(lambda found: f"%{ord(found[0]):02X}", value)
     try:
         return quote(value, safe="")
     except UnicodeEncodeError:

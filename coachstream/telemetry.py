@@ -136,6 +136,28 @@ class CursorDied(Event, frozen=True, kw_only=True):
     """Up to where all had been read."""
 
 
+class LoopBlocked(Event, frozen=True, kw_only=True):
+    """The event loop, or the whole machine, stood still: nothing could be read meanwhile.
+
+    A handler that computes for long does this; ``await asyncio.to_thread(...)`` helps.
+    """
+
+    lag: float
+    """Seconds by which a wait of ours was too long."""
+
+
+class HandlersStalled(Event, frozen=True, kw_only=True):
+    """A consumer waits for its handlers, and none has finished for long."""
+
+    name: str
+    seconds: float
+    """Since the last one finished, or since it began to wait."""
+    running: int
+    """Handlers that run."""
+    unsettled: int
+    """Sessions that were read and not settled."""
+
+
 class CheckpointSaved(Event, frozen=True, kw_only=True):
     """A store has taken a checkpoint."""
 

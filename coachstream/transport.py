@@ -15,6 +15,7 @@ from . import wire
 from .clock import Clock
 from .credentials import Credentials, Secret
 from .errors import (
+    AnswerTimeoutError,
     ApiError,
     CoachStreamError,
     RateLimitError,
@@ -23,6 +24,7 @@ from .errors import (
     UndecodableError,
 )
 from .exchange import NETWORK_ERRORS, Answer, Exchange
+from .health import GRACE
 from .ratelimit import Limit
 from .retry import Patience, RetryPolicy
 from .telemetry import (
@@ -170,7 +172,7 @@ class Transport:
         await limit.turn(self._clock)
         request.observe(RequestStarted(route=request.route, attempt=attempt))
         began = self._clock.monotonic()
-        answer = await self._exchange.ask(request.method, request.url, token=token, limit=limit)
+        answer = await self._answer(request, token)
         request.observe(
             RequestFinished(
                 route=request.route,
@@ -193,6 +195,19 @@ class Transport:
         # Raised here, apart from what it was made of: a proxy's page may repeat the request, token
         # and all, and so would the variables of the frames that read it.
         raise failure
+
+    async def _answer(self, request: "_Request", token: Secret) -> Answer:
+        """Ask, and watch over it: a question that outlives its own time-out is given up.
+
+        That never happens, unless something that was given to us, or aiohttp, fails in its duty;
+        and then whoever waits for the answer would wait for ever. Asked again, it takes another
+        connection.
+        """
+        with anyio.move_on_after(self.timeout + GRACE):
+            return await self._exchange.ask(
+                request.method, request.url, token=token, limit=request.limit
+            )
+        raise AnswerTimeoutError(f"no answer and no error {GRACE:g} s after the time-out")
 
     async def aclose(self) -> None:
         """Close what we opened."""

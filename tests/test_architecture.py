@@ -16,7 +16,7 @@ FLOORS = [
     {"_version", "errors"},
     {"models", "clock", "arguments", "background"},
     {"telemetry"},
-    {"health", "logs", "query", "wire", "retry", "ratelimit", "credentials"},
+    {"health", "lag", "logs", "query", "wire", "retry", "ratelimit", "credentials"},
     {"address"},
     {"lanes", "windows", "cursors", "checkpoints", "ledger"},
     {"frontier", "keeper", "exchange", "failures"},

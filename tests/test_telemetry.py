@@ -45,6 +45,12 @@ EVENTS = [
         "feed",
         logging.ERROR,
     ),
+    (telemetry.LoopBlocked(lag=0.7), "feed", logging.WARNING),
+    (
+        telemetry.HandlersStalled(name="n", seconds=60, running=2, unsettled=5),
+        "consumer",
+        logging.WARNING,
+    ),
     (telemetry.CursorAging(days=26), "feed", logging.WARNING),
     (
         telemetry.CursorDied(reason="refused", start=NOW, watermark=None),

@@ -1,0 +1,185 @@
+"""Promise 4: quiet and stalled are told apart, and nothing that hangs is waited for in silence."""
+
+import asyncio
+
+from coachstream import AnswerTimeoutError, StreamState, consume
+from coachstream.checkpoints import MemoryStore
+from coachstream.emulator import World
+from coachstream.health import GRACE
+from coachstream.telemetry import (
+    CaughtUp,
+    HandlersStalled,
+    LoopBlocked,
+    RetryScheduled,
+    SaveFailed,
+)
+from tests.feed import LONG_AGO, feed, keys
+from tests.virtual_time import LoopClock, VirtualLoop, pass_time, virtual
+
+
+def world(sessions=3):
+    return World(sessions=sessions, changes_per_hour=0)
+
+
+def block_the_loop(seconds):
+    """What a computation does: time goes on, and nothing else."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop._jumping.now += seconds
+
+
+def told(events, kind):
+    return [event for event in events if isinstance(event, kind)]
+
+
+@virtual
+async def test_a_handler_that_blocks_the_loop_is_noticed_with_the_lag():
+    async with feed(world(20), page_size=2) as (_, client, events):
+
+        async def compute(_):
+            block_the_loop(3)
+
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        running = asyncio.create_task(
+            consume(
+                stream,
+                compute,
+                name="n",
+                store={},
+                observer=events.append,
+                clock=LoopClock(),
+            )
+        )
+        await pass_time(30)
+        await stream.aclose()
+        await running
+        lags = [event.lag for event in told(events, LoopBlocked)]
+        assert lags
+        assert all(2 < lag < 60 for lag in lags)
+
+
+@virtual
+async def test_a_loop_blocked_by_others_is_noticed_while_the_feed_is_quiet():
+    async with feed(world()) as (_, client, events):
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        for _ in range(3):
+            await anext(stream)
+        following = asyncio.create_task(anext(stream))
+        await pass_time(1)
+        block_the_loop(60)
+        await pass_time(1)
+        assert [round(event.lag) for event in told(events, LoopBlocked)] == [56]
+        following.cancel()
+
+
+@virtual
+async def test_quiet_is_not_stalled():
+    async with feed(world()) as (_, client, events):
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        following = asyncio.create_task(anext_all(stream))
+        states = set()
+        for _ in range(1000):
+            await pass_time(3.1)
+            states.add(stream.health.state)
+        assert states == {StreamState.IDLE}
+        assert len(told(events, CaughtUp)) > 500
+        assert told(events, LoopBlocked) == []
+        following.cancel()
+
+
+async def anext_all(stream):
+    return [session async for session in stream]
+
+
+@virtual
+async def test_a_question_that_neither_ends_nor_fails_is_seen_as_stalled_and_asked_again():
+    async with feed(world()) as (api, client, events):
+        ask, asked = client._transport._exchange.ask, []
+
+        async def hang_at_first(*args, **kwargs):
+            asked.append(args)
+            if len(asked) == 1:
+                await asyncio.Event().wait()
+            return await ask(*args, **kwargs)
+
+        client._transport._exchange.ask = hang_at_first  # type: ignore[method-assign]  # the rim
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        reading = asyncio.create_task(anext(stream))
+        await pass_time(100 + GRACE - 1)
+        assert stream.health.state is StreamState.STARTING
+        got = [await reading, *[await anext(stream) for _ in range(2)]]
+        (retried,) = told(events, RetryScheduled)
+        assert isinstance(retried.error, AnswerTimeoutError)
+        assert set(keys(got)) == api.world.latest()
+
+
+class HangingStore(MemoryStore):
+    """A store that hangs now and then."""
+
+    def __init__(self, *, hangs):
+        super().__init__()
+        self.hangs = hangs
+
+    async def save(self, name, position, *, after):
+        if self.hangs:
+            self.hangs -= 1
+            await asyncio.Event().wait()
+        return await super().save(name, position, after=after)
+
+
+@virtual
+async def test_a_store_that_hangs_is_told_of_and_tried_again():
+    async with feed(world()) as (_, client, events):
+        store = HangingStore(hangs=2)
+        stream = client.sessions.stream(start_time=LONG_AGO)
+
+        async def handle(_):
+            pass
+
+        running = asyncio.create_task(
+            consume(
+                stream,
+                handle,
+                name="n",
+                store=store,
+                observer=events.append,
+                clock=LoopClock(),
+            )
+        )
+        await pass_time(300)
+        failed = told(events, SaveFailed)
+        assert [type(event.error) for event in failed] == [TimeoutError, TimeoutError]
+        kept = await store.load("n")
+        assert kept is not None
+        assert kept.position.cursor is not None
+        await stream.aclose()
+        assert (await running).left == 0
+
+
+@virtual
+async def test_handlers_of_which_none_ends_are_told_of():
+    async with feed(world()) as (_, client, events):
+        stream = client.sessions.stream(start_time=LONG_AGO)
+
+        async def hang(_):
+            await asyncio.Event().wait()
+
+        running = asyncio.create_task(
+            consume(
+                stream,
+                hang,
+                name="n",
+                store={},
+                max_unsettled=1,
+                drain_timeout=1,
+                observer=events.append,
+                clock=LoopClock(),
+            )
+        )
+        await pass_time(200)
+        stalled = told(events, HandlersStalled)
+        assert [event.seconds for event in stalled] == [60, 120, 180]
+        assert {(event.name, event.unsettled) for event in stalled} == {("n", 3)}
+        assert all(1 <= event.running <= 3 for event in stalled)
+        await stream.aclose()
+        await running
