@@ -92,7 +92,9 @@ class Sessions:
                 nothing more to read.
             readers: With more than one, a stream that begins at ``start_time`` first reads the
                 past by windows of time, so many at once, as `backfill` does. Then it follows from
-                the moment it began, a quarter of an hour overlapping, dropping repeats.
+                the moment it began, a quarter of an hour overlapping, dropping repeats. While it
+                reads the past, its cursor is one of a window: keep the place in a store, not by
+                hand with ``after``.
             keep_raw: Keep each session's own JSON in ``session.raw``.
             on_malformed: Called with each session that can't be read, and settles it by returning.
                 Without it, the session is raised as `MalformedSessionError` whenever it is met.
