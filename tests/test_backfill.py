@@ -321,7 +321,7 @@ async def test_a_clock_that_is_wrong_loses_nothing(ahead):
 
         async def live_on():
             for one in changed:
-                await pass_time(0.1)
+                await pass_time(0.4)  # longer than the past takes to be read
                 api.world.annotate(one, "changed meanwhile")
 
         life = asyncio.create_task(live_on())
@@ -373,6 +373,16 @@ async def test_what_was_settled_ahead_before_a_crash_does_not_come_again_when_fo
         await pass_time(60)
         stream = client.sessions.stream(start_time=YEAR_AGO, readers=2, name="s", store=store)
         assert await follow(stream) == [first]
+
+
+@virtual
+async def test_following_begins_a_quarter_of_an_hour_before_reading_the_past_began():
+    """A session may become visible late."""
+    async with feed(past(300), page_size=10, latency=0.3) as (api, client, _):
+        await follow(client.sessions.stream(start_time=YEAR_AGO, readers=5))
+        begun = datetime.fromisoformat(api.requests[-1].query["startTime"])
+        assert "endTime" not in api.requests[-1].query
+        assert timedelta(minutes=15) <= BIRTH - begun <= timedelta(minutes=15, seconds=2)
 
 
 @virtual

@@ -7,6 +7,7 @@ import pytest
 
 from coachstream import ForbiddenError, StreamState, wire
 from coachstream.emulator import (
+    Profile,
     World,
     empty_page,
     garble,
@@ -71,6 +72,19 @@ async def test_an_empty_page_leads_to_no_haste():
         await anext(stream)
         await pass_time(3600)
         assert len(api.requests) == 2
+
+
+@virtual
+async def test_a_feed_of_empty_pages_that_says_more_and_more_is_not_hurried():
+    profile = Profile(caught_up_has_next=True, caught_up_cursor="new")
+    async with feed(world(), page_size=10, profile=profile, **unlimited()) as (api, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        for _ in range(40):
+            await anext(stream)
+        waiting = asyncio.create_task(anext(stream))
+        await pass_time(600)
+        assert len(api.requests) <= 4 + 10 + 600 / 5
+        waiting.cancel()
 
 
 @virtual
