@@ -27,6 +27,8 @@ from tests.virtual_time import pass_time
 LIMITS = {"/coaching/sessions/stream": 5, "/coaching/driver-coach-assignments": 10}
 MOST_REQUESTS = 20_000
 """In one run; more of them are a loop that spins."""
+LONGEST = 400 * 86_400.0
+"""Seconds of a run: without this timer one that hangs would have nothing that moves its time on."""
 TO_STOP = 120.0
 """Seconds in which whatever was told to stop has stopped."""
 
@@ -56,7 +58,11 @@ def simulate(seed: int) -> Outcome:
 
     async def work() -> None:
         nonlocal seconds
-        await _Run(plan, journal).live()
+        try:
+            async with asyncio.timeout(LONGEST):
+                await _Run(plan, journal).live()
+        except TimeoutError:
+            journal.violate("it never hangs", [repr(task) for task in asyncio.all_tasks()])
         seconds = asyncio.get_running_loop().time()
 
     loop.run(work, lambda context: journal.violate("no complaint of the loop's", context))
@@ -206,6 +212,8 @@ class _Run:
         self, ending: Ending, client: Client, tasks: list[asyncio.Task[None]]
     ) -> None:
         self._journal.note("ending", ending)
+        for subject in self._subjects:
+            subject.over = ending != "fail"  # those fail once more, and may begin again
         if ending == "crash":
             self._journal.crashes += 1
             self._network.alive = False
@@ -231,6 +239,8 @@ class _Run:
                 self._journal.violate("it stops when closed", ending)
 
     async def _bury(self, tasks: list[asyncio.Task[None]], client: Client) -> None:
+        for subject in self._subjects:
+            subject.over = True
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -244,4 +254,4 @@ class _Run:
         gc.collect()
         self._network.alive = True
         for subject in self._subjects:
-            subject.store.dead = subject.dying = False
+            subject.store.dead = subject.dying = subject.over = False

@@ -35,6 +35,7 @@ class Failed(Exception):  # noqa: N818  # what a handler raises is its own affai
 
 EXPECTED = (
     Failed,
+    Retry,  # the last of its tries
     StoreDown,
     TimeoutError,  # the last save took too long
     ApiError,
@@ -57,6 +58,8 @@ class Subject:
         self.store = ShakyStore(self.watch, stage.skies, stage.journal, self._chance)
         self.stream: SessionStream | None = None
         self.dying = False
+        self.over = False
+        """Whether this life is: what failed in being cancelled is not begun again."""
         self.ended = False
         """Whether a query with an end came to it."""
         self._name = f"subject {number}"
@@ -66,7 +69,7 @@ class Subject:
 
     async def go_on(self, client: Client) -> None:
         """Do the work until it is cancelled, closed or at its end."""
-        while not self.ended:
+        while not (self.ended or self.over):
             self._attempts += 1
             kept = self.store.kept
             self.watch.begin(None if kept is None else kept.position, self._attempts)
@@ -79,7 +82,8 @@ class Subject:
                 self._expect(error)
             except ClosedError:
                 return  # the client was
-            await pass_time(1 + 30 * self._chance.random())
+            if not self.over:
+                await pass_time(1 + (30 + self.stage.plan.calm / 300) * self._chance.random())
 
     @property
     def done(self) -> bool:
@@ -88,7 +92,7 @@ class Subject:
 
     def _expect(self, error: Exception) -> None:
         self.stage.journal.note("error", type(error).__name__, str(error)[:80])
-        if self.stage.skies.calm:
+        if self.stage.skies.calm and not (self.over or self.dying):
             self._late_errors += 1
             if self._late_errors > 3:
                 self.stage.journal.violate("calm after the storm", repr(error))
