@@ -5,6 +5,7 @@ import logging
 import sys
 
 from coachstream import SystemClock
+from tests.simulate.journal import LAST
 from tests.simulate.run import simulate
 from tests.simulate.tally import Tally, told
 
@@ -16,13 +17,14 @@ def main(words: list[str]) -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="this one alone, with all that is known of it")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no more than so many")
+    parser.add_argument("--trace", type=int, default=LAST, help="events told of a broken run")
     asked = parser.parse_args(words)
     logging.disable()  # observers fail on purpose, and that is logged
     clock, tally = SystemClock(), Tally()
     end = clock.monotonic() + 60 * asked.minutes
     seeds = range(asked.first, asked.first + asked.seeds) if asked.seed is None else [asked.seed]
     for seed in seeds:
-        outcome = simulate(seed)
+        outcome = simulate(seed, asked.trace)
         tally.add(outcome)
         if outcome.violations or asked.seed is not None:
             say(told(outcome))

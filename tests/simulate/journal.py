@@ -12,9 +12,9 @@ LAST = 60
 class Journal:
     """Takes note of everything, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, last: int = LAST) -> None:
         self._digest = blake2b(digest_size=16)
-        self._last: deque[tuple[Any, ...]] = deque(maxlen=LAST)
+        self._last: deque[tuple[Any, ...]] = deque(maxlen=last)
         self.faults: Counter[str] = Counter()
         """What went wrong on purpose, by kind."""
         self.subjects: Counter[str] = Counter()

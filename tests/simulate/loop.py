@@ -51,8 +51,10 @@ def run(
 def _garbage_waits() -> Iterator[None]:
     was_on = gc.isenabled()
     gc.disable()
+    gc.freeze()  # what was there before is not looked through each time
     try:
         yield
     finally:
+        gc.unfreeze()
         if was_on:
             gc.enable()

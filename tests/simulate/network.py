@@ -22,6 +22,8 @@ from tests.simulate.journal import Journal
 from tests.simulate.plan import Plan
 from tests.simulate.skies import Skies
 
+IDLE = 61.0
+"""Seconds without a question after which the server closes a connection."""
 _GZIP = zlib.MAX_WBITS | 16
 
 
@@ -67,7 +69,8 @@ class Connector(aiohttp.BaseConnector):
     """Makes connections that are no sockets."""
 
     def __init__(self, network: Network) -> None:
-        super().__init__()
+        # aiohttp would look for idle ones by real time; here the server closes them.
+        super().__init__(keepalive_timeout=1e9)
         self._network = network
 
     async def _create_connection(
@@ -95,6 +98,7 @@ class Line(asyncio.Transport):
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
         self._written = b""
+        self._asked = 0
         self._closing = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -123,6 +127,7 @@ class Line(asyncio.Transport):
 
     def _depart(self, head: str) -> None:
         network = self._network
+        self._asked += 1
         request, *lines = head.split("\r\n")
         method, target, _ = request.split(" ")
         sent = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
@@ -178,6 +183,13 @@ class Line(asyncio.Transport):
     def _receive(self, data: bytes) -> None:
         if not self._closing and self._network.alive and data:
             self._protocol.data_received(data)
+            self._loop.call_later(IDLE, self._idle, self._asked)
+
+    def _idle(self, asked: int) -> None:
+        """Close, if nothing was asked meanwhile, as servers do."""
+        if self._asked == asked and not self._closing:
+            self._closing = True
+            self._protocol.connection_lost(None)
 
     def _break(self) -> None:
         if not self._closing and self._network.alive:

@@ -16,7 +16,7 @@ from coachstream.emulator import Emulator, World
 from coachstream.testing import most_in_a_second
 from tests.feed import TOKEN
 from tests.simulate import loop
-from tests.simulate.journal import Journal
+from tests.simulate.journal import LAST, Journal
 from tests.simulate.network import Connector, Network
 from tests.simulate.plan import Ending, Plan, draw
 from tests.simulate.staffing import reassign
@@ -51,9 +51,9 @@ class Outcome:
     digest: str
 
 
-def simulate(seed: int) -> Outcome:
-    """Live through what one seed has drawn."""
-    plan, journal = draw(seed), Journal()
+def simulate(seed: int, last: int = LAST) -> Outcome:
+    """Live through what one seed has drawn, and remember so many of its last events."""
+    plan, journal = draw(seed), Journal(last)
     seconds = 0.0
 
     async def work() -> None:
