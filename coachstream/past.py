@@ -182,5 +182,5 @@ class Past:
             self.windows += 1
             self.until = work.window[1]
         # A server that takes a window's end to be part of it tells what lies there twice.
-        self.known.update(key for key in keys(entries) if key[1] >= work.window[1])
+        self.known.update(key for key in keys(reading.entries) if key[1] >= work.window[1])
         return msgspec.structs.replace(reading, entries=entries)

@@ -1,9 +1,11 @@
 """What happened in a run: a digest of all of it, the last of it in words, and what broke."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from hashlib import blake2b
 from typing import Any
+
+import msgspec
 
 LAST = 60
 """Events that are told of a run that broke a promise."""
@@ -19,6 +21,8 @@ class Journal:
         """What went wrong on purpose, by kind."""
         self.subjects: Counter[str] = Counter()
         """Runs of each way into the library."""
+        self.broken: dict[bytes, set[tuple[str, str]]] = defaultdict(set)
+        """The versions that were served broken, by their JSON."""
         self.violations: list[str] = []
         self.delivered = 0
         self.requests = 0
@@ -51,3 +55,8 @@ class Journal:
         return [
             f"{at:>14.3f}  {what:<10} {' '.join(map(str, rest))}" for at, what, *rest in self._last
         ]
+
+
+def spelled_anew(raw: bytes) -> bytes:
+    """Return JSON as this module spells it."""
+    return msgspec.json.encode(msgspec.json.decode(raw))

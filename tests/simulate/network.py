@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 import aiohttp
+import msgspec
 from aiohttp.client_proto import ResponseHandler
 
 from coachstream.emulator import Emulator
@@ -60,6 +61,9 @@ class Network:
             at=self._clock.elapsed(),
         )
         self._emulator.faults.clear()
+        if kind == "malformed session" and answer.served:
+            first = msgspec.json.encode(msgspec.json.decode(answer.body)["data"][0])
+            self.journal.broken[first].add(answer.served[0])
         self.journal.requests += 1
         self.journal.note("answer", method, answer.status, kind, len(answer.served))
         return answer

@@ -169,7 +169,8 @@ def _weather(chance: Random, calm: float) -> Weather:
     kinds = chance.sample([*SOFT, *STORE], chance.randint(1, 6))
     if chance.random() < 0.3:
         kinds = [*kinds, chance.choice(HARD)]
-    likely = chance.choice([0.05, 0.3, 0.8, 1.0])
+    # Days of nothing but refusals would only be many requests.
+    likely = chance.choice([0.05, 0.3] if length > 2 * HOUR else [0.05, 0.3, 0.8, 1.0])
     return Weather(begin, min(begin + length, calm), likely, tuple(kinds))
 
 

@@ -19,6 +19,9 @@ _STAGES = {
 _HARD_SHARE = 0.1
 """Of what only a new beginning mends there is less, or nothing else would ever be met."""
 
+_RARE = {"empty page": 0.3}
+"""Hours of nothing else mean only that windows are polled as often as the limit lets them be."""
+
 
 class Skies:
     """The plan's weather."""
@@ -40,7 +43,8 @@ class Skies:
             if weather.begin <= now < weather.end and self._chance.random() < weather.likely:
                 suited = [kind for kind in weather.kinds if kind in _STAGES[stage]]
                 kind = self._chance.choice(suited) if suited else None
-                if kind in HARD and self._chance.random() > _HARD_SHARE:
+                rare = _RARE.get(kind or "", _HARD_SHARE if kind in HARD else 1.0)
+                if self._chance.random() > rare:
                     kind = None
                 if kind is not None:
                     self._journal.fault(kind)

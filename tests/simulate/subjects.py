@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -241,15 +241,10 @@ class _Run:
         if not subject.stage.skies.calm and subject._draws(subject.plan.failing):
             subject.stage.journal.fault("ledger fails")
             raise StoreDown("ledger")
-        if failed.updated_at_time is None:
-            subject.watch.unread(
-                MalformedSessionError("", session_id=failed.session_id, raw=failed.raw.encode())
-            )
-            return
-        moment: datetime = failed.updated_at_time.replace(tzinfo=None)
-        assert failed.session_id is not None
-        one = failed.session_id, moment.isoformat(timespec="milliseconds") + "Z"
-        subject.watch.handled.add(one)
+        raw, name, moment = failed.raw.encode(), failed.session_id, failed.updated_at_time
+        subject.watch.unread(
+            MalformedSessionError("", session_id=name, updated_at_time=moment, raw=raw)
+        )
 
     async def remove(self, failed: FailedSession) -> None:
         raise AssertionError("nobody replays")

@@ -14,7 +14,7 @@ from coachstream.frontier import RECENT
 from coachstream.query import Query
 from coachstream.reader import OVERLAP
 from tests.guarantees.histories import Key, Witness
-from tests.simulate.journal import Journal
+from tests.simulate.journal import Journal, spelled_anew
 from tests.simulate.plan import Plan, SubjectPlan
 
 
@@ -89,14 +89,17 @@ class Watch(Witness):
 
     def unread(self, error: MalformedSessionError) -> None:
         """Take note of a session that was settled though it could not be read."""
-        for request in reversed(list(self.emulator.requests)):
-            fault = request.fault
-            broken = fault is not None and fault.kind == "malformed_session"
-            if broken and request.served and request.served[0][0] == error.session_id:
-                self.malformed.add(request.served[0])
-                self.handled.add(request.served[0])
-                return
-        self._journal.violate("nothing is taken for malformed that is not", error)
+        if error.session_id is not None and error.updated_at_time is not None:
+            candidates = {_spelled((error.session_id, error.updated_at_time))}
+        else:
+            candidates = self._journal.broken.get(spelled_anew(error.raw), set())
+        if not candidates:
+            self._journal.violate("nothing is taken for malformed that is not", error)
+            return
+        # Two versions may differ in nothing but what was broken.
+        one = min(candidates - self.handled or candidates)
+        self.malformed.add(one)
+        self.handled.add(one)
 
     def saved(self, position: Position) -> None:
         """Judge a position that is being saved."""
@@ -121,8 +124,9 @@ class Watch(Witness):
 
     def judge_order(self) -> None:
         """Judge the order of all that was begun."""
-        if self.disordered:
-            self._journal.violate("a driver's sessions keep their order", self.disordered)
+        for where in self.disordered:
+            told = where, self.begun[where]
+            self._journal.violate("a driver's sessions keep their order", told)
 
 
 def _spelled(one: tuple[str, datetime]) -> Key:
