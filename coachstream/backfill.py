@@ -30,14 +30,14 @@ class BackfillReader:
         start: Position,
         readers: int,
         open_reader: Callable[[Position], PageReader],
-        server_ahead: Callable[[], timedelta],
+        server_now: Callable[[], datetime | None],
         background: Background,
         clock: Clock,
         observer: Observer,
     ) -> None:
         self._readers = readers
         self._open_reader = open_reader
-        self._server_ahead = server_ahead
+        self._server_now = server_now
         self._background = background
         self._clock = clock
         self._observer = observer
@@ -91,7 +91,8 @@ class BackfillReader:
 
     def _begin(self) -> Past:
         """Have all until now read by windows, or what is left of it."""
-        self._began = self._clock.now()
+        self._began, self._began_at = self._clock.now(), self._clock.monotonic()
+        self._follow_from: datetime | None = None
         begun = self._window_begun
         begins = self._origin.start if begun is None else begun[1]
         self._end = self._origin.end or self._began
@@ -112,7 +113,10 @@ class BackfillReader:
 
     def _taken_in(self, reading: Reading, past: Past) -> Reading:
         self._sessions += len(reading.entries)
-        late = self._began - OVERLAP
+        if self._follow_from is None and not self._origin.bounded:
+            # A place in a window that has yet to begin would say that all before it was read.
+            past.stop_at(self._end_of_the_past() + OVERLAP)
+        late = self._end_of_the_past()
         self._late.update(key for key in keys(reading.entries) if key[1] >= late)
         self.ended = past.ended and self._origin.bounded
         self._tell_progress(past)
@@ -137,11 +141,19 @@ class BackfillReader:
         )
 
     def _where_to_follow_from(self) -> Position:
-        """Return the moment at which the past ended, less the overlap.
+        query = self._origin.starting(max(self._origin.start, self._end_of_the_past()))
+        return Position(query=query.wire, origin=self._origin.wire, settled=tuple(self._late))
+
+    def _end_of_the_past(self) -> datetime:
+        """Return the moment at which reading it began, less the overlap.
 
         By the server's time, since our clock may be fast: what changed after we began must not be
-        taken for read.
+        taken for read. It is worked out once, and by what has passed since: our clock may be set.
         """
-        end = self._began + min(self._server_ahead(), timedelta()) - OVERLAP
-        query = self._origin.starting(max(self._origin.start, end))
-        return Position(query=query.wire, origin=self._origin.wire, settled=tuple(self._late))
+        if self._follow_from is None:
+            began, server_now = self._began, self._server_now()
+            if server_now is not None:
+                passed = timedelta(seconds=self._clock.monotonic() - self._began_at)
+                began = min(began, server_now - passed)
+            self._follow_from = began - OVERLAP
+        return self._follow_from

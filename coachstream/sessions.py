@@ -253,7 +253,7 @@ class Sessions:
                 start=start,
                 readers=readers,
                 open_reader=open_reader,
-                server_ahead=lambda: self._transport.server_ahead,
+                server_now=lambda: self._transport.server_now,
                 background=self._background,
                 clock=self._clock,
                 observer=observer,

@@ -105,7 +105,7 @@ def _usable(position: Position) -> bool:
         start=begun,
         readers=3,
         open_reader=lambda start: _reader(start, events),
-        server_ahead=timedelta,
+        server_now=lambda: None,
         background=Background(),
         clock=_Clock(),
         observer=events.append,
