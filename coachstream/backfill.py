@@ -65,7 +65,9 @@ class BackfillReader:
             past = self._past = self._past or self._begin()
             if not past.ended:
                 return self._taken_in(await past.read(), past)
-            self._late |= {*past.known, *self._start.recent}
+            # Also what an earlier run has settled of it.
+            earlier = {*past.known, *self._start.recent, *self._start.settled}
+            self._late.update(key for key in earlier if key[1] >= self._end_of_the_past())
             self._follower = self._open_reader(self._where_to_follow_from())
         reading = await self._follower.read()
         self.ended = self._follower.ended
