@@ -104,7 +104,9 @@ class BackfillReader:
             open_reader=partial(self._open_window, self._origin),
             background=self._background,
         )
-        past.known.update(self._start.settled)
+        # A server that takes a window's end to be part of it has told what lies there.
+        at_the_seam = (key for key in self._start.recent if key[1] >= begins)
+        past.known.update(self._start.settled, at_the_seam)
         if begun is not None:
             past.take_up(begun, self._open_reader(self._start))
         return past

@@ -180,13 +180,13 @@ class _Run:
     async def _pass(self, length: float | None, tasks: list[asyncio.Task[None]]) -> None:
         now = asyncio.get_running_loop().time
         end = now() + length if length is not None else None
-        deadline = max(now(), self._plan.calm * 1.02) + self._patience
+        begin = max(now(), self._plan.calm * 1.02)
         while not all(task.done() for task in tasks[: len(self._subjects)]):
             if end is not None and now() >= end:
                 return
             if end is None and now() >= 1.02 * self._plan.calm and self._all_done:
                 return
-            if now() >= deadline and end is None:
+            if end is None and now() >= begin + self._patience:
                 missing = [len(one.watch.missing) for one in self._subjects]
                 self._journal.violate("it never stalls", f"{missing} missing")
                 return

@@ -84,7 +84,8 @@ class Watch(Witness):
         self._journal.note("handled", *one)
         self._journal.delivered += 1
         self.handled.add(one)
-        if one in self.settled_before:
+        # What was settled without its key can't be told apart when its cursor has died.
+        if one in self.settled_before - self.malformed:
             self._journal.violate("what is settled does not come again", one)
 
     def unread(self, error: MalformedSessionError) -> None:
