@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from coachstream import ForbiddenError, InvalidArgumentError, StreamState, consume
+from coachstream import ForbiddenError, InvalidArgumentError, Position, StreamState, consume
 from coachstream import past as past_pages
-from coachstream.checkpoints import MappingStore
+from coachstream.checkpoints import MappingStore, MemoryStore
 from coachstream.emulator import (
     Profile,
     World,
@@ -22,9 +22,10 @@ from coachstream.emulator import (
     stall,
 )
 from coachstream.emulator.world import BIRTHDAY as BIRTH
+from coachstream.query import Query, sessions_query
 from coachstream.telemetry import BackfillProgress, PageRead, RetryScheduled
 from tests.feed import LONG_AGO, feed, key, keys, most_in_a_second, unlimited
-from tests.virtual_time import pass_time, virtual
+from tests.virtual_time import LeapingClock, pass_time, virtual
 
 YEAR_AGO = BIRTH - timedelta(days=365)
 
@@ -327,6 +328,87 @@ async def test_a_clock_that_is_wrong_loses_nothing(ahead):
         got = keys(await follow(client.sessions.stream(start_time=YEAR_AGO, readers=5)))
         await life
         assert set(got) >= api.world.latest()
+
+
+@virtual
+async def test_a_clock_that_is_put_right_while_the_past_is_read_loses_nothing():
+    """It was fast by five hours when reading began; what changed since then comes all the same."""
+    clock = LeapingClock()
+    clock.leapt = timedelta(hours=5)
+    async with feed(past(300), page_size=10, client={"clock": clock}) as (api, client, _):
+        stream = client.sessions.stream(start_time=YEAR_AGO, readers=2)
+        got = keys([await anext(stream) for _ in range(100)])
+        changed = str(api.world.sessions()[0]["id"])
+        await pass_time(600)
+        api.world.annotate(changed, "changed meanwhile")
+        await pass_time(3600)
+        clock.leapt = timedelta()
+        got += keys(await follow(stream))
+        assert set(got) >= api.world.latest()
+        assert len(got) == len(set(got))
+
+
+@virtual
+async def test_no_place_is_in_a_window_that_has_yet_to_begin():
+    """Our clock is fast by hours: what will change in them has not been read."""
+    clock, starts = LeapingClock(), []
+    clock.leapt = timedelta(hours=5)
+    async with feed(past(100), client={"clock": clock}) as (api, client, events):
+
+        class Store(MemoryStore):
+            async def save(self, name, position, *, after):
+                starts.append((Query.from_wire(position.query).start, api.now))
+                return await super().save(name, position, after=after)
+
+        start = BIRTH - timedelta(hours=1)
+        stream = client.sessions.stream(start_time=start, readers=5, name="n", store=Store())
+        async with stream:
+            await follow(stream)
+        assert starts
+        assert all(window <= now for window, now in starts)
+        assert len([one for one in events if isinstance(one, BackfillProgress)]) > 1
+
+
+@virtual
+async def test_what_an_earlier_run_settled_of_the_overlap_does_not_come_again():
+    async with feed(past(20), page_size=5, **unlimited()) as (api, client, _):
+        new = [api.world.add_session() for _ in range(3)]
+        settled = [one for one in api.world.versions() if one[0] in new][1:]
+        store, origin = MemoryStore(), sessions_query(start_time=YEAR_AGO)
+        window = origin.within(BIRTH - timedelta(days=1), BIRTH - timedelta(hours=1))
+        place = Position(
+            query=window.wire,
+            origin=origin.wire,
+            settled=tuple((one, datetime.fromisoformat(at)) for one, at in settled),
+        )
+        await store.save("n", place, after=0)
+        await pass_time(1)
+        stream = client.sessions.stream(start_time=YEAR_AGO, readers=3, name="n", store=store)
+        async with stream:
+            got = keys(await follow(stream))
+        assert new[0] in {one for one, _ in got}
+        assert set(got).isdisjoint(settled)
+        assert len(got) == len(set(got))
+
+
+@virtual
+@pytest.mark.parametrize("kept_as", ["settled", "recent"])
+async def test_what_was_settled_at_a_windows_end_does_not_come_with_the_next(kept_as):
+    """The server takes the end of a window to be part of it."""
+    profile = Profile(end_inclusive=True, versions="every")
+    async with feed(past(40), page_size=5, profile=profile, **unlimited()) as (api, client, _):
+        versions = api.world.versions()
+        one, at = versions[20]
+        seam = datetime.fromisoformat(at)
+        store = MemoryStore()
+        origin = sessions_query(start_time=YEAR_AGO, end_time=BIRTH)
+        window = origin.within(YEAR_AGO, seam)
+        known = {kept_as: ((one, seam),)}
+        place = Position(query=window.wire, origin=origin.wire, **known)
+        await store.save("n", place, after=0)
+        got = keys(await everything(client, name="n", store=store))
+        assert versions[20] not in got
+        assert len(got) == len(set(got))
 
 
 @virtual
