@@ -16,7 +16,7 @@ _STAGES = {
     "save": _SAVE,
     "load": frozenset({"load fails", "load is slow"}),
 }
-_HARD_SHARE = 0.1
+_HARD_SHARE = 0.2
 """Of what only a new beginning mends there is less, or nothing else would ever be met."""
 
 _RARE = {"empty page": 0.3}

@@ -11,6 +11,7 @@ async def reassign(stage: Stage, client: Client, chance: Random) -> None:
     """Give drivers coaches, take them away, and read the list, again and again."""
     staff = stage.emulator.world
     while True:
+        calm = stage.skies.calm  # what began before may still fail
         driver, coach = chance.choice(staff.drivers), chance.choice(staff.coaches)
         try:
             if chance.random() < 0.7:
@@ -25,7 +26,7 @@ async def reassign(stage: Stage, client: Client, chance: Random) -> None:
         except ClosedError:
             return
         except CoachStreamError as error:
-            if stage.skies.calm and not isinstance(error, ApiError):
+            if calm and not isinstance(error, ApiError):
                 stage.journal.violate("calm after the storm", repr(error))
         else:
             stage.journal.subjects["list"] += 1
