@@ -1,6 +1,6 @@
 """What a run is to be: drawn whole from one seed, before anything happens."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal
 
@@ -142,6 +142,12 @@ def draw(seed: int) -> Plan:
         subjects=tuple(_subject(chance, poll) for _ in range(chance.choice([1, 1, 1, 2]))),
         assignments=chance.random() < 0.25,
     )
+
+
+def plain(weather: Weather) -> Plan:
+    """Return a plan with this weather for one whose world, life and subjects are another's."""
+    nothing = replace(draw(0), acts=(), lives=(), leaps=(), subjects=(), assignments=False)
+    return replace(nothing, latency=0.3, gzip=False, weather=(weather,), calm=weather.end)
 
 
 _ACTS = ("add", "add", "annotate", "complete", "reassign", "delete", "burst")
