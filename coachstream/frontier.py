@@ -7,7 +7,7 @@ only what was not settled, and not the page.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import msgspec
@@ -176,7 +176,7 @@ class Frontier:
             if reading.moved:
                 self._cursor, self._cursor_time = reading.cursor, reading.cursor_time
                 if newest is not None:  # what came ahead of the cursor is passed by what is new
-                    self._pass(lambda one: one[1] <= newest)
+                    self._pass([one for one in self._beyond if one[1] <= newest])
             else:
                 self._beyond += named
             self._recent.extend(named[-RECENT:])
@@ -188,16 +188,14 @@ class Frontier:
         before, after = Query.from_wire(self._query), Query.from_wire(wire)
         if before.end is not None and before.end <= after.start:
             # The next window, to which nothing from before its start belongs.
-            self._pass(lambda one: one[1] < after.start)
+            self._pass([one for one in self._beyond if one[1] < after.start])
         self._query, self._cursor, self._cursor_time = wire, None, None
 
-    def _pass(self, passed: Callable[[Key], bool]) -> None:
+    def _pass(self, passed: list[Key]) -> None:
         """Let what was settled beyond the cursor, and now lies before it, be only recent."""
         # An earlier run may have settled it, on a page of which this one saw only the rest.
-        self._recent.extend(
-            one for one in self._beyond if passed(one) and one not in self._recent
-        )
-        self._beyond = [one for one in self._beyond if not passed(one)]
+        self._recent.extend(one for one in passed if one not in self._recent)
+        self._beyond = [one for one in self._beyond if one not in passed]
 
 
 def keys(entries: Iterable[Entry]) -> list[Key]:

@@ -36,7 +36,8 @@ MUTATIONS = (
         "a session is settled after it was handled",
         "consumer",
         "        try:\n            await self._call(job.session)\n",
-        "        try:\n            job.page.settle_first(1)\n            await self._call(job.session)\n",
+        "        try:\n            self._settle(job.page, job.index)\n"
+        "            await self._call(job.session)\n",
         ("tests/test_consume.py",),
     ),
     Mutation(
@@ -224,8 +225,8 @@ MUTATIONS = (
     Mutation(
         "what a cursor has passed is known when it dies",
         "frontier",
-        "            one for one in self._beyond if passed(one) and one not in self._recent",
-        "            one for one in ()",
+        "self._recent.extend(one for one in passed if one not in self._recent)",
+        "self._recent.extend(())",
         ("tests/test_frontier.py",),
     ),
     Mutation(

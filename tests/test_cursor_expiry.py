@@ -214,6 +214,7 @@ async def test_a_window_whose_cursor_died_begins_again_before_it_ends():
         api, client, events = one
         origin = sessions_query(start_time=BIRTHDAY - timedelta(days=90), end_time=BIRTHDAY)
         window = origin.within(origin.start, BIRTHDAY - 60 * DAY)
+        assert window.end is not None
         rest = [at for at in api.world.latest() if datetime.fromisoformat(at[1]) >= window.end]
         place = Position(
             query=window.wire,

@@ -1,7 +1,6 @@
 """What must hold of checkpoints whatever the bytes in storage."""
 
 from collections.abc import Coroutine
-from datetime import timedelta
 from random import Random
 from types import SimpleNamespace
 from typing import Any, TypeVar

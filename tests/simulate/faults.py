@@ -26,8 +26,8 @@ AS_FAULTS: Mapping[str, Callable[[Random], Fault]] = {
     **{name: lambda _: cut_short(10) for name in ("cut short", "stall")},
     **{name: lambda _: cut_short(10) for name in ("no headers", "half of the headers")},
     "oversize": lambda _: cut_short(10),
-    "malformed session": lambda chance: malformed_session(
-        **{chance.choice(["updatedAtTime", "dueAtTime"]): "yesterday"}
+    "malformed session": lambda chance: chance.choice(
+        [malformed_session(), malformed_session(dueAtTime="yesterday")]
     ),
     "empty page": lambda _: empty_page(),
     "redirect": lambda _: redirect("https://example.com/"),

@@ -42,7 +42,7 @@ def run(
     _numbers = itertools.count()
     with _garbage_waits(), asyncio.Runner(loop_factory=FastForwardLoop) as runner:
         loop = runner.get_loop()
-        loop.set_task_factory(_numbered)
+        loop.set_task_factory(_numbered)  # type: ignore[arg-type]  # it takes more than it needs
         loop.set_exception_handler(lambda _, context: complain(context))
         return runner.run(work())
 

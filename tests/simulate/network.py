@@ -51,7 +51,7 @@ class Network:
 
     def answer(self, method: str, target: str, sent: dict[str, str], kind: str | None) -> Answer:
         """Return what the API says."""
-        if kind in AS_FAULTS:
+        if kind is not None and kind in AS_FAULTS:
             self._emulator.faults.append(AS_FAULTS[kind](self.chance))
         answer, _ = self._emulator._api.answer(
             method,
@@ -78,7 +78,10 @@ class Connector(aiohttp.BaseConnector):
         self._network = network
 
     async def _create_connection(
-        self, req: aiohttp.ClientRequest, traces: Any, timeout: Any
+        self,
+        req: aiohttp.ClientRequest,
+        traces: Any,
+        timeout: Any,  # noqa: ASYNC109  # as its base class
     ) -> ResponseHandler:
         network = self._network
         kind = network.skies.strike("connection")

@@ -206,37 +206,46 @@ class _Run:
         versions = len(self._stage.emulator.world.versions())
         polls = max(one.poll for one in self._plan.subjects)
         work = max(one.slowness for one in self._plan.subjects) * versions
+        if self._plan.profile.empty_pages:
+            # A feed that often says "more" on empty pages is soon asked no faster than polled.
+            polls *= 1 + versions
         return 1800 + 20 * polls + 2 * work + 20 * versions
 
-    async def _end(
-        self, ending: Ending, client: Client, tasks: list[asyncio.Task[None]]
-    ) -> None:
+    async def _end(self, ending: Ending, client: Client, tasks: list[asyncio.Task[None]]) -> None:
         self._journal.note("ending", ending)
         for subject in self._subjects:
             subject.over = ending != "fail"  # those fail once more, and may begin again
-        if ending == "crash":
-            self._journal.crashes += 1
-            self._network.alive = False
-            for subject in self._subjects:
-                subject.store.dead = True
-        elif ending == "close client":
-            with suppress(Exception):  # what a store raises is the service's affair
-                await client.aclose()
-        elif ending == "close":
-            for subject in self._subjects:
-                if subject.stream is not None:
-                    with suppress(Exception):  # likewise
-                        await subject.stream.aclose()
-        elif ending == "fail":
-            for subject in self._subjects:
-                subject.dying = True
-            await pass_time(60 * self._chance.random())
+        match ending:
+            case "crash":
+                self._crash()
+            case "close client":
+                with suppress(Exception):  # what a store raises is the service's affair
+                    await client.aclose()
+            case "close":
+                await self._close_streams()
+            case "fail":
+                for subject in self._subjects:
+                    subject.dying = True
+                await pass_time(60 * self._chance.random())
         self._journal.faults[f"life ends by {ending}"] += 1
         if ending in {"close", "close client"}:
             closing = tasks[: len(self._subjects)]
             await asyncio.wait(closing, timeout=TO_STOP + 300)
             if self._stage.skies.calm and any(not task.done() for task in closing):
                 self._journal.violate("it stops when closed", ending)
+
+    def _crash(self) -> None:
+        """From now on nothing that lives reaches anything."""
+        self._journal.crashes += 1
+        self._network.alive = False
+        for subject in self._subjects:
+            subject.store.dead = True
+
+    async def _close_streams(self) -> None:
+        for subject in self._subjects:
+            if subject.stream is not None:
+                with suppress(Exception):  # what a store raises is the service's affair
+                    await subject.stream.aclose()
 
     async def _bury(self, tasks: list[asyncio.Task[None]], client: Client) -> None:
         for subject in self._subjects:

@@ -1,7 +1,7 @@
 """The ways into the library, as services use them that must not lose anything."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -157,7 +157,7 @@ class Subject:
                 if self._draws(self.plan.acks):
                     await stream.ack()
 
-    async def _patiently(self, ask: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401  # whatever is asked for
+    async def _patiently(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         """Ask, at times with a time-out around it, after which it is asked again."""
         while True:
             if not self._draws(self.plan.impatience):
@@ -249,7 +249,7 @@ class _Run:
     async def remove(self, failed: FailedSession) -> None:
         raise AssertionError("nobody replays")
 
-    async def list(self) -> Any:
+    def list(self) -> AsyncIterator[FailedSession]:
         raise AssertionError("nobody replays")
 
     def _fail_perhaps(self) -> None:

@@ -35,8 +35,11 @@ OTHERS = {
     "time-out around a step",
 }
 SUBJECTS = {
-    *(f"{source}, {way}" for source in ("stream", "stream by windows", "backfill") for way in
-      ("loop", "pages", "consume")),
+    *(
+        f"{source}, {way}"
+        for source in ("stream", "stream by windows", "backfill")
+        for way in ("loop", "pages", "consume")
+    ),
     *("assign", "unassign", "list"),
 }
 
@@ -71,7 +74,7 @@ def _position_of_the_last_page(self):
     return _position(self)
 
 
-_position = frontier.Frontier.position.fget
+_position = vars(frontier.Frontier)["position"].fget
 
 
 async def _no_wait(self, clock):

@@ -118,9 +118,7 @@ class Watch(Witness):
         )
         # What following meets again: the overlap, and what lies beyond a cursor that is empty.
         overlap = Query.from_wire(position.query).start - OVERLAP
-        late = sum(
-            version.stamp >= to_ms(overlap) for version in self.emulator.world.record.every
-        )
+        late = sum(version.stamp >= to_ms(overlap) for version in self.emulator.world.record.every)
         return open_at_most + 2 * self._plan.page_size[1] + late
 
     def judge_order(self) -> None:

@@ -56,9 +56,7 @@ async def main() -> None:
     """Serve until told to stop."""
     chance = Random(1)
     world = World(1, sessions=1000, changes_per_hour=0)
-    async with Emulator(
-        world, page_size=(20, 100), sessions_per_second=None, remember=100
-    ) as api:
+    async with Emulator(world, page_size=(20, 100), sessions_per_second=None, remember=100) as api:
         sys.stdout.write(f"{api.url}\n")
         sys.stdout.flush()
         life = asyncio.create_task(live_on(api, chance))

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from random import Random
+from typing import Any
 
 import aiohttp
 
@@ -43,18 +44,6 @@ async def _follow(soaked: Soaked, seconds: float) -> None:
     plan, journal = plain(Weather(0, seconds, 0.02, KINDS)), Journal()
     network = Network(plan, emulator, Skies(plan, journal), journal)
     chance = Random(1)
-    known = sorted(world.record.sessions)
-
-    async def live_on() -> None:
-        while True:
-            await pass_time(7200 * chance.random())
-            for _ in range(chance.randint(1, 20)):
-                world.annotate(chance.choice(known), "another note")
-            for log in (world.record.every, *world.record._by_driver.values()):
-                log.compact()
-            for session in world.record.sessions.values():
-                del session.versions[:-1]
-            network.departures.clear()
 
     async def handle(session: CoachingSession) -> None:
         await pass_time(chance.random())
@@ -65,8 +54,8 @@ async def _follow(soaked: Soaked, seconds: float) -> None:
     def count(event: Event) -> None:
         soaked.faults += isinstance(event, RetryScheduled | HandlerFailed | SaveFailed)
 
-    life = asyncio.create_task(live_on())
-    more = {"observer": count, "clock": LoopClock(), "random": Random(1)}
+    life = asyncio.create_task(_live_on(world, network))
+    more: dict[str, Any] = {"observer": count, "clock": LoopClock(), "random": Random(1)}
     async with (
         aiohttp.ClientSession(connector=Connector(network)) as http,
         Client(TOKEN, base_url="http://127.0.0.1:1", http=http, **more) as client,
@@ -83,6 +72,20 @@ async def _follow(soaked: Soaked, seconds: float) -> None:
         await running
     life.cancel()
     await asyncio.wait((life,))
+
+
+async def _live_on(world: World, network: Network) -> None:
+    """Change some sessions now and then, and let the world and the network forget."""
+    chance, known = Random(2), sorted(world.record.sessions)
+    while True:
+        await pass_time(7200 * chance.random())
+        for _ in range(chance.randint(1, 20)):
+            world.annotate(chance.choice(known), "another note")
+        for log in (world.record.every, *world.record._by_driver.values()):
+            log.compact()
+        for session in world.record.sessions.values():
+            del session.versions[:-1]
+        network.departures.clear()
 
 
 LOOKS = {"objects": objects, "tasks": tasks, "descriptors": descriptors}
