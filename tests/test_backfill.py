@@ -349,6 +349,24 @@ async def test_a_clock_that_is_put_right_while_the_past_is_read_loses_nothing():
 
 
 @virtual
+async def test_what_became_visible_late_is_found_in_the_overlap():
+    """Its time lies before reading began, and its window was read before it could be seen."""
+    async with feed(past(30), page_size=10, **unlimited()) as (api, client, _):
+        name = api.world.add_session()
+        record = api.world.record
+        late = record.sessions[name].latest
+        record._live._versions.remove(late)  # not visible yet
+        await pass_time(60)
+        stream = client.sessions.stream(start_time=YEAR_AGO, readers=3)
+        got = keys([await anext(stream) for _ in range(25)])
+        await pass_time(60)  # in which the rest of the past is read
+        record._live._versions.append(late)
+        got += keys(await follow(stream))
+        assert set(got) == api.world.latest()
+        assert len(got) == len(set(got))
+
+
+@virtual
 async def test_no_place_is_in_a_window_that_has_yet_to_begin():
     """Our clock is fast by hours: what will change in them has not been read."""
     clock, starts = LeapingClock(), []
