@@ -31,14 +31,14 @@ class BackfillReader:
         start: Position,
         readers: int,
         open_reader: Callable[[Position], PageReader],
-        server_ahead: Callable[[], timedelta],
+        server_now: Callable[[], datetime | None],
         background: Background,
         clock: Clock,
         observer: Observer,
     ) -> None:
         self._readers = readers
         self._open_reader = open_reader
-        self._server_ahead = server_ahead
+        self._server_now = server_now
         self._background = background
         self._clock = clock
         self._observer = observer
@@ -69,7 +69,9 @@ class BackfillReader:
                 return self._taken_in(await past.read(), past)
             if self._closed:
                 raise ClosedError("the stream is closed")
-            self._late |= {*past.known, *self._start.recent, *self._start.settled}
+            # Also what an earlier run has settled of it.
+            earlier = {*past.known, *self._start.recent, *self._start.settled}
+            self._late.update(key for key in earlier if key[1] >= self._end_of_the_past())
             self._follower = self._open_reader(self._where_to_follow_from())
         reading = await self._follower.read()
         self.ended = self._follower.ended
@@ -96,7 +98,8 @@ class BackfillReader:
 
     def _begin(self) -> Past:
         """Have all until now read by windows, or what is left of it."""
-        self._began = self._clock.now()
+        self._began, self._began_at = self._clock.now(), self._clock.monotonic()
+        self._follow_from: datetime | None = None
         begun = self._window_begun
         begins = self._origin.start if begun is None else begun[1]
         self._end = self._origin.end or self._began
@@ -106,7 +109,9 @@ class BackfillReader:
             open_reader=partial(self._open_window, self._origin),
             background=self._background,
         )
-        past.known.update(self._start.settled)
+        # A server that takes a window's end to be part of it has told what lies there.
+        at_the_seam = (key for key in self._start.recent if key[1] >= begins)
+        past.known.update(self._start.settled, at_the_seam)
         if begun is not None:
             past.take_up(begun, self._open_reader(self._start))
         return past
@@ -117,7 +122,10 @@ class BackfillReader:
 
     def _taken_in(self, reading: Reading, past: Past) -> Reading:
         self._sessions += len(reading.entries)
-        late = self._began - OVERLAP
+        if self._follow_from is None and not self._origin.bounded:
+            # A place in a window that has yet to begin would say that all before it was read.
+            past.stop_at(self._end_of_the_past() + OVERLAP)
+        late = self._end_of_the_past()
         self._late.update(key for key in keys(reading.entries) if key[1] >= late)
         self.ended = past.ended and self._origin.bounded
         self._tell_progress(past)
@@ -142,11 +150,19 @@ class BackfillReader:
         )
 
     def _where_to_follow_from(self) -> Position:
-        """Return the moment at which the past ended, less the overlap.
+        query = self._origin.starting(max(self._origin.start, self._end_of_the_past()))
+        return Position(query=query.wire, origin=self._origin.wire, settled=tuple(self._late))
+
+    def _end_of_the_past(self) -> datetime:
+        """Return the moment at which reading it began, less the overlap.
 
         By the server's time, since our clock may be fast: what changed after we began must not be
-        taken for read.
+        taken for read. It is worked out once, and by what has passed since: our clock may be set.
         """
-        end = self._began + min(self._server_ahead(), timedelta()) - OVERLAP
-        query = self._origin.starting(max(self._origin.start, end))
-        return Position(query=query.wire, origin=self._origin.wire, settled=tuple(self._late))
+        if self._follow_from is None:
+            began, server_now = self._began, self._server_now()
+            if server_now is not None:
+                passed = timedelta(seconds=self._clock.monotonic() - self._began_at)
+                began = min(began, server_now - passed)
+            self._follow_from = began - OVERLAP
+        return self._follow_from

@@ -78,6 +78,7 @@ class Client:
         if observer is not None:
             plain_function("observer", observer)
         observer = guarded(observer or log_event)
+        random = random or Random()
         self._background = Background()
         exchange = Exchange(
             http=http,
@@ -92,7 +93,7 @@ class Client:
             exchange=exchange,
             retry=retry,
             clock=clock,
-            random=random or Random(),
+            random=random,
             observer=observer,
         )
         self.sessions = Sessions(
@@ -101,6 +102,7 @@ class Client:
             retry=retry,
             background=self._background,
             clock=clock,
+            random=random,
             observer=observer,
         )
         self.assignments = Assignments(

@@ -176,8 +176,10 @@ class Frontier:
             newest = max(map(itemgetter(1), named), default=None)
             if reading.moved:
                 self._cursor, self._cursor_time = reading.cursor, reading.cursor_time
-                if newest is not None:  # what came ahead of the cursor is passed by what is new
-                    self._beyond = [one for one in self._beyond if one[1] > newest]
+                if (
+                    newest is not None and self._beyond
+                ):  # what came ahead of the cursor is passed by what is new
+                    self._pass([one for one in self._beyond if one[1] <= newest])
             else:
                 self._beyond += named
             self._recent.extend(named[-RECENT:])
@@ -189,8 +191,15 @@ class Frontier:
         before, after = Query.from_wire(self._query), Query.from_wire(wire)
         if before.end is not None and before.end <= after.start:
             # The next window, to which nothing from before its start belongs.
-            self._beyond = [key for key in self._beyond if key[1] >= after.start]
+            self._pass([one for one in self._beyond if one[1] < after.start])
         self._query, self._cursor, self._cursor_time = wire, None, None
+
+    def _pass(self, passed: list[Key]) -> None:
+        """Let what was settled beyond the cursor, and now lies before it, be only recent."""
+        # An earlier run may have settled it, on a page of which this one saw only the rest.
+        recent, left = set(self._recent), set(self._beyond).difference(passed)
+        self._recent.extend(one for one in passed if one not in recent)
+        self._beyond = [one for one in self._beyond if one in left]
 
 
 def keys(entries: Sequence[Entry]) -> list[Key]:

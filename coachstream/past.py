@@ -96,6 +96,15 @@ class Past:
             await self._changed.wait()
             self._changed = anyio.Event()
 
+    def stop_at(self, moment: datetime) -> None:
+        """Leave out the windows that begin at ``moment`` or later, read or not."""
+        self._plan.stop_at(moment)
+        for work in [work for work in self._open if work.window[0] >= moment]:
+            self._open.remove(work)
+            self._waiting -= sum(reading.size for reading in work.readings)
+            work.under_way.abandon()
+            work.reader.abandon()
+
     async def aclose(self) -> None:
         """End what is under way, and begin nothing more."""
         self._closed = True
@@ -189,5 +198,5 @@ class Past:
             self.windows += 1
             self.until = work.window[1]
         # A server that takes a window's end to be part of it tells what lies there twice.
-        self.known.update(key for key in keys(entries) if key[1] >= work.window[1])
+        self.known.update(key for key in keys(reading.entries) if key[1] >= work.window[1])
         return msgspec.structs.replace(reading, entries=entries)

@@ -184,8 +184,10 @@ class PageReader:
         """Return the query with which to begin again: a little before where reading has come."""
         if self._high is None:
             return self.query
+        # A window may be left with some of the next ones settled; it still begins before it ends.
+        high = self._high if self.query.end is None else min(self._high, self.query.end)
         try:
-            return self.query.starting(max(self.query.start, self._high - OVERLAP))
+            return self.query.starting(max(self.query.start, high - OVERLAP))
         except OverflowError:  # a time at the edge of the calendar says nothing
             return self.query
 

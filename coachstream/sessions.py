@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from random import Random
 from typing import get_args
 
 import anyio
@@ -41,6 +42,7 @@ class Sessions:
         retry: RetryPolicy,
         background: Background,
         clock: Clock,
+        random: Random,
         observer: Observer,
     ) -> None:
         self._transport = transport
@@ -48,6 +50,7 @@ class Sessions:
         self._retry = retry
         self._background = background
         self._clock = clock
+        self._random = random
         self._observer = observer
         self._warned_of_short_polls = False
         self._kept: list[SessionStream] = []  # those that have something to save at the end
@@ -252,7 +255,7 @@ class Sessions:
                 start=start,
                 readers=readers,
                 open_reader=open_reader,
-                server_ahead=lambda: self._transport.server_ahead,
+                server_now=lambda: self._transport.server_now,
                 background=self._background,
                 clock=self._clock,
                 observer=observer,
@@ -276,7 +279,9 @@ class Sessions:
             raise InvalidArgumentError("name", "a store needs a name to keep the place under")
         if store is None:
             raise InvalidArgumentError("store", "a name needs a store to keep the place in")
-        return Keeper(store, name=name, clock=self._clock, observer=self._observer)
+        return Keeper(
+            store, name=name, clock=self._clock, observer=self._observer, random=self._random
+        )
 
     async def aclose(self) -> None:
         """Close the streams that keep their place in a store, which saves it.

@@ -75,7 +75,7 @@ class Transport:
         self._clock = clock
         self._random = random
         self._observe = observer
-        self._date: tuple[str, datetime] | None = None  # the last answer's, and ours then
+        self._date: tuple[str, float] | None = None  # the last answer's, and when it came
 
     @property
     def timeout(self) -> float:
@@ -83,11 +83,11 @@ class Transport:
         return self._exchange.timeout
 
     @property
-    def server_ahead(self) -> timedelta:
-        """How far the server's clock is ahead of ours, as its last answer's ``Date`` has it."""
+    def server_now(self) -> datetime | None:
+        """The server's time, as the ``Date`` of its last answer has it; None if it had none."""
         if self._date is None or (theirs := wire.http_date(self._date[0])) is None:
-            return timedelta()
-        return theirs - self._date[1]
+            return None
+        return theirs + timedelta(seconds=self._clock.monotonic() - self._date[1])
 
     async def call(
         self,
@@ -183,7 +183,7 @@ class Transport:
                 request_id=_masked(token, answer.headers.get("Request-Id")),
             )
         )
-        self._date = answer.headers.get("Date", ""), self._clock.now()
+        self._date = answer.headers.get("Date", ""), self._clock.monotonic()
         failure: CoachStreamError
         if answer.good:
             try:

@@ -10,7 +10,7 @@ import pytest
 
 from coachstream import ForbiddenError, InvalidArgumentError, Position, StreamState, consume
 from coachstream import past as past_pages
-from coachstream.checkpoints import MappingStore
+from coachstream.checkpoints import MappingStore, MemoryStore
 from coachstream.emulator import (
     Profile,
     World,
@@ -21,11 +21,12 @@ from coachstream.emulator import (
     serve,
     stall,
 )
+from coachstream.emulator.clock import stamp_text, to_ms
 from coachstream.emulator.world import BIRTHDAY as BIRTH
-from coachstream.query import Query
+from coachstream.query import Query, sessions_query
 from coachstream.telemetry import BackfillProgress, PageRead, RetryScheduled
 from tests.feed import LONG_AGO, feed, key, keys, most_in_a_second, unlimited
-from tests.virtual_time import pass_time, virtual
+from tests.virtual_time import LeapingClock, pass_time, virtual
 
 YEAR_AGO = BIRTH - timedelta(days=365)
 
@@ -328,6 +329,129 @@ async def test_a_clock_that_is_wrong_loses_nothing(ahead):
         got = keys(await follow(client.sessions.stream(start_time=YEAR_AGO, readers=5)))
         await life
         assert set(got) >= api.world.latest()
+
+
+@virtual
+async def test_a_clock_that_is_put_right_while_the_past_is_read_loses_nothing():
+    """It was fast by five hours when reading began; what changed since then comes all the same."""
+    clock = LeapingClock()
+    clock.leapt = timedelta(hours=5)
+    async with feed(past(300), page_size=10, client={"clock": clock}) as (api, client, _):
+        stream = client.sessions.stream(start_time=YEAR_AGO, readers=2)
+        got = keys([await anext(stream) for _ in range(10)])
+        clock.leapt = timedelta()
+        got += keys([await anext(stream) for _ in range(len(api.world.latest()) - 12)])
+        await pass_time(600)  # in which all of the past is read, and the last of it in hand
+        api.world.annotate(str(api.world.sessions()[0]["id"]), "changed meanwhile")
+        got += keys(await follow(stream))
+        assert set(got) >= api.world.latest()
+        assert len(got) == len(set(got))
+
+
+@virtual
+async def test_what_became_visible_late_is_found_in_the_overlap():
+    """Its time lies before reading began, and its window was read before it could be seen."""
+    async with feed(past(30), page_size=10, **unlimited()) as (api, client, _):
+        name = api.world.add_session()
+        record = api.world.record
+        late = record.sessions[name].latest
+        record._live._versions.remove(late)  # not visible yet
+        await pass_time(60)
+        stream = client.sessions.stream(start_time=YEAR_AGO, readers=3)
+        got = keys([await anext(stream) for _ in range(25)])
+        await pass_time(60)  # in which the rest of the past is read
+        record._live._versions.append(late)
+        got += keys(await follow(stream))
+        assert set(got) == api.world.latest()
+        assert len(got) == len(set(got))
+
+
+@virtual
+async def test_no_place_is_in_a_window_that_has_yet_to_begin():
+    """Our clock is fast by hours: what will change in them has not been read."""
+    clock, starts = LeapingClock(), []
+    clock.leapt = timedelta(hours=5)
+    async with feed(past(100), client={"clock": clock}) as (api, client, events):
+
+        class Store(MemoryStore):
+            async def save(self, name, position, *, after):
+                starts.append((Query.from_wire(position.query).start, api.now))
+                return await super().save(name, position, after=after)
+
+        start = BIRTH - timedelta(hours=1)
+        stream = client.sessions.stream(start_time=start, readers=5, name="n", store=Store())
+        async with stream:
+            await follow(stream)
+        assert starts
+        assert all(window <= now for window, now in starts)
+        assert len([one for one in events if isinstance(one, BackfillProgress)]) > 1
+
+
+@virtual
+async def test_what_an_earlier_run_settled_of_the_overlap_does_not_come_again():
+    async with feed(past(20), page_size=5, **unlimited()) as (api, client, _):
+        new = [api.world.add_session() for _ in range(3)]
+        settled = [one for one in api.world.versions() if one[0] in new][1:]
+        store, origin = MemoryStore(), sessions_query(start_time=YEAR_AGO)
+        window = origin.within(BIRTH - timedelta(days=1), BIRTH - timedelta(hours=1))
+        place = Position(
+            query=window.wire,
+            origin=origin.wire,
+            settled=tuple((one, datetime.fromisoformat(at)) for one, at in settled),
+        )
+        await store.save("n", place, after=0)
+        await pass_time(1)
+        stream = client.sessions.stream(start_time=YEAR_AGO, readers=3, name="n", store=store)
+        async with stream:
+            got = keys(await follow(stream))
+        assert new[0] in {one for one, _ in got}
+        assert set(got).isdisjoint(settled)
+        assert len(got) == len(set(got))
+
+
+@virtual
+async def test_what_was_settled_at_a_windows_end_does_not_come_with_the_next():
+    """The server takes the end of a window to be part of it."""
+    profile = Profile(end_inclusive=True, versions="every")
+    async with feed(past(40), page_size=5, profile=profile, **unlimited()) as (api, client, _):
+        versions = api.world.versions()
+        one, at = versions[20]
+        seam = datetime.fromisoformat(at)
+        store = MemoryStore()
+        origin = sessions_query(start_time=YEAR_AGO, end_time=BIRTH)
+        window = origin.within(YEAR_AGO, seam)
+        place = Position(query=window.wire, origin=origin.wire, recent=((one, seam),))
+        await store.save("n", place, after=0)
+        got = keys(await everything(client, name="n", store=store))
+        assert versions[20] not in got
+        assert len(got) == len(set(got))
+
+
+@virtual
+async def test_what_was_settled_ahead_at_a_windows_end_comes_from_neither_window():
+    """The same, for what an earlier run settled beyond the window that it was in."""
+    profile = Profile(end_inclusive=True)
+    start, narrow = BIRTH - timedelta(days=8), timedelta(milliseconds=1)
+    seam = start + narrow + timedelta(minutes=1 + 4 + 16)  # where the third window meets the next
+    async with feed(past(0), profile=profile, **unlimited()) as (api, client, _):
+        record, begun = api.world.record, api.world.staff.drivers[0]
+        record._last_stamp = to_ms(seam) - 1
+        session = api.world._begin(Random(1), begun, to_ms(seam), {})
+        origin = sessions_query(start_time=start, end_time=BIRTH)
+        place = Position(
+            query=origin.within(start, start + narrow).wire,
+            origin=origin.wire,
+            settled=((session.id, seam),),
+        )
+        store = MemoryStore()
+        await store.save("n", place, after=0)
+        again = client.sessions.backfill(
+            start_time=start, end_time=BIRTH, readers=1, name="n", store=store
+        )
+        async with again:
+            assert keys([session async for session in again]) == []
+        ends = {request.query["endTime"] for request in api.requests}
+        assert stamp_text(to_ms(seam)) in ends
 
 
 @virtual

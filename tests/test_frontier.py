@@ -132,3 +132,14 @@ def test_settling_twice_is_a_mistake():
     frontier.settle(page, 0)
     with pytest.raises(AssertionError):
         frontier.settle(page, 0)
+
+
+def test_what_a_cursor_has_passed_stays_known_for_the_day_it_dies():
+    """An earlier run settled the second of a page's sessions; this one sees only the others."""
+    saved = Position(query="q", origin="q", cursor="c", settled=(session(1).key,))
+    frontier = Frontier(saved)
+    page = frontier.open(reading(0, 2, cursor="d"))
+    frontier.settle(page, 0)
+    frontier.settle(page, 1)
+    assert frontier.position.settled == ()
+    assert set(frontier.position.recent) == {session(number).key for number in range(3)}

@@ -3,7 +3,6 @@
 import asyncio
 import atexit
 from collections.abc import Coroutine
-from datetime import timedelta
 from functools import cache
 from random import Random
 from types import SimpleNamespace
@@ -108,7 +107,7 @@ def _usable(position: Position) -> bool:
         start=begun,
         readers=3,
         open_reader=lambda start: _reader(start, events),
-        server_ahead=timedelta,
+        server_now=lambda: None,
         background=Background(),
         clock=_Clock(),
         observer=events.append,

@@ -1,0 +1,298 @@
+"""Deliberate breaks of the library, one line each, and the tests that must notice.
+
+``python -m tests.mutations`` makes each break in a copy of the tree, runs the tests named for it,
+and tells which one went red. What nothing catches is a test that is missing.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SIMULATION = "tests/simulate/test_simulation.py"
+LONGEST = 240
+"""Seconds that the tests of one break may take."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One break."""
+
+    promise: str
+    """What no longer holds."""
+    module: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTATIONS = (
+    Mutation(
+        "a session is settled after it was handled",
+        "consumer",
+        "        try:\n            await self._call(job.session)\n",
+        "        try:\n            self._settle(job.page, job.index)\n"
+        "            await self._call(job.session)\n",
+        ("tests/test_consume.py",),
+    ),
+    Mutation(
+        "no place is past an unfinished page",
+        "frontier",
+        "while self._pages and not self._pages[0].left:",
+        "while self._pages:",
+        ("tests/test_frontier.py",),
+    ),
+    Mutation(
+        "a driver's sessions are handled one at a time",
+        "lanes",
+        "        if key not in self._waiting:\n            self._waiting[key] = None\n",
+        "        if True:\n            self._waiting[key] = None\n",
+        ("tests/test_lanes.py",),
+    ),
+    Mutation(
+        "what was settled beyond the cursor does not come again",
+        "reader",
+        "self._walk = self._walk_from(start.cursor, known=start.settled)",
+        "self._walk = self._walk_from(start.cursor, known=())",
+        ("tests/test_sessions.py", "tests/test_consume.py"),
+    ),
+    Mutation(
+        "an empty cursor replaces no good one",
+        "cursors",
+        'moved = page.end_cursor not in ("", self.cursor)',
+        "moved = page.end_cursor != self.cursor",
+        ("tests/test_cursors.py",),
+    ),
+    Mutation(
+        "an empty page is not the end",
+        "cursors",
+        "ended = self._bounded and not page.has_next_page",
+        "ended = self._bounded and not (page.has_next_page and page.entries)",
+        ("tests/test_cursors.py",),
+    ),
+    Mutation(
+        "a cancelled handler is not done",
+        "consumer",
+        "            if _cancelled():\n                return  # then",
+        "            if _cancelled():\n                self._settle(job.page, job.index)  # then",
+        ("tests/test_consume.py",),
+    ),
+    Mutation(
+        "a store compares before it sets",
+        "checkpoints/kept",
+        "    if revision != after:",
+        "    if revision < after:",
+        ("tests/contracts/test_stores.py",),
+    ),
+    Mutation(
+        "a file is replaced whole or not at all",
+        "checkpoints/file",
+        "    new.replace(path)\n",
+        "    path.write_bytes(data)\n",
+        ("tests/contracts/test_file_store.py", "tests/contracts/test_store_crash.py"),
+    ),
+    Mutation(
+        "following overlaps what was read",
+        "backfill",
+        "            self._follow_from = began - OVERLAP",
+        "            self._follow_from = began",
+        ("tests/test_backfill.py",),
+    ),
+    Mutation(
+        "following begins by the server's time",
+        "backfill",
+        "                began = min(began, server_now - passed)",
+        "                began = began or server_now - passed",
+        ("tests/test_backfill.py",),
+    ),
+    Mutation(
+        "no place is in a window that has yet to begin",
+        "backfill",
+        "            past.stop_at(self._end_of_the_past() + OVERLAP)",
+        "            self._end_of_the_past()",
+        ("tests/test_backfill.py",),
+    ),
+    Mutation(
+        "windows leave no gap",
+        "windows",
+        "            self._left.insert(0, (start + width, end))",
+        "            self._left.insert(0, (start + width + NARROWEST, end))",
+        ("tests/test_windows.py",),
+    ),
+    Mutation(
+        "windows do not overlap",
+        "windows",
+        "            end = start + width\n",
+        "            end = start + 2 * width\n",
+        ("tests/test_windows.py",),
+    ),
+    Mutation(
+        "a window of which something was handed over is not given back",
+        "past",
+        "        if work.pages or not times or not reading.has_next_page:",
+        "        if not times or not reading.has_next_page:",
+        ("tests/test_backfill.py", SIMULATION),
+    ),
+    Mutation(
+        "a window whose cursor died begins before it ends",
+        "reader",
+        "high = self._high if self.query.end is None else min(self._high, self.query.end)",
+        "high = self._high",
+        ("tests/test_cursor_expiry.py",),
+    ),
+    Mutation(
+        "nothing is fetched ahead past an idle wait",
+        "fetcher",
+        "        if page.entries and page.has_next_page:",
+        "        if True:",
+        ("tests/test_fetcher.py", "tests/test_sessions.py"),
+    ),
+    Mutation(
+        "what was fetched ahead is not consumed",
+        "stream",
+        "self._frontier.settle_first(self._page, self._next - self._held)",
+        "self._frontier.settle_first(self._page, len(self._entries))",
+        ("tests/test_sessions.py",),
+    ),
+    Mutation(
+        "the session in hand is not settled",
+        "stream",
+        "                self._next, self._held = place + 1, 1",
+        "                self._next, self._held = place + 1, 0",
+        ("tests/test_sessions.py",),
+    ),
+    Mutation(
+        "Retry-After is a minimum",
+        "retry",
+        "return max(random.uniform(0.0, ceiling), at_least or 0.0)",
+        "return random.uniform(0.0, ceiling)",
+        ("tests/test_retry.py",),
+    ),
+    Mutation(
+        "the limit is kept",
+        "ratelimit",
+        "        if (wait := at - clock.monotonic()) > 0:\n",
+        "        if (wait := 0.0) > 0:\n",
+        ("tests/test_ratelimit.py", "tests/test_transport.py"),
+    ),
+    Mutation(
+        "requests are spaced by the bucket",
+        "ratelimit",
+        "self._bucket = None if rate is None else AsyncLimiter(1, self._spacing)",
+        "self._bucket = None",
+        ("tests/test_ratelimit.py",),
+    ),
+    Mutation(
+        "a 429 holds everyone",
+        "ratelimit",
+        "self._open_at = max(self._open_at, clock.monotonic() + seconds)",
+        "self._open_at = self._open_at",
+        ("tests/test_ratelimit.py",),
+    ),
+    Mutation(
+        "the token is in no error",
+        "transport",
+        'return text.replace(token.encode(), b"***") if len(token) >= 8 else text',
+        "return text",
+        ("tests/test_transport.py", "tests/test_security.py"),
+    ),
+    Mutation(
+        "no redirect is followed",
+        "exchange",
+        "allow_redirects=False",
+        "allow_redirects=True",
+        ("tests/test_transport.py", "tests/test_security.py"),
+    ),
+    Mutation(
+        "a session that can't be read costs no other",
+        "wire",
+        "entries=tuple(session(bytes(raw), keep_raw=keep_raw) for raw in loose.data or ()),",
+        "entries=(),",
+        ("tests/test_wire.py",),
+    ),
+    Mutation(
+        "the watermark is no later than what waits",
+        "frontier",
+        "        return min(highest, waiting)",
+        "        return highest",
+        ("tests/test_frontier.py",),
+    ),
+    Mutation(
+        "what a cursor has passed is known when it dies",
+        "frontier",
+        "self._recent.extend(one for one in passed if one not in self._recent)",
+        "self._recent.extend(())",
+        ("tests/test_frontier.py",),
+    ),
+    Mutation(
+        "a dead cursor is not sent again",
+        "reader",
+        "        if cursor == self._dead_cursor:\n",
+        "        if cursor is self:\n",
+        ("tests/test_cursor_expiry.py",),
+    ),
+    Mutation(
+        "a second consumer of a name goes no further",
+        "keeper",
+        "            if found is None or not ours or found.revision != self._revision + 1:",
+        "            if found is None:",
+        ("tests/test_consume.py", "tests/test_sessions.py"),
+    ),
+)
+
+
+def source(mutation: Mutation, root: Path = ROOT) -> Path:
+    """Return the file that is broken."""
+    return root / "coachstream" / f"{mutation.module}.py"
+
+
+def caught_by(mutation: Mutation) -> str | None:
+    """Break a copy, and return the first test that went red; None: nobody noticed."""
+    with tempfile.TemporaryDirectory() as place:
+        copy = Path(place) / "copy"
+        unwanted = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache")
+        shutil.copytree(ROOT, copy, ignore=unwanted)
+        path = source(mutation, copy)
+        text = path.read_text()
+        assert text.count(mutation.old) == 1, f"{mutation.module}: {mutation.old!r}"
+        path.write_text(text.replace(mutation.old, mutation.new))
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", *mutation.tests]
+        environment = {**os.environ, "COACHSTREAM_HISTORIES": "50", "COACHSTREAM_KILLS": "3"}
+        try:
+            ran = subprocess.run(
+                [*command, "-m", "not service", "-p", "no:cacheprovider"],
+                cwd=copy,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=LONGEST,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return "hung"
+    found = re.search(r"^(?:FAILED|ERROR) (\S+)", ran.stdout, re.MULTILINE)
+    assert found or not ran.returncode, ran.stdout + ran.stderr
+    return found[1] if found else None
+
+
+def main(words: list[str]) -> int:
+    """Try them all, or those whose promise holds a word; return the exit status."""
+    chosen = [one for one in MUTATIONS if not words or any(word in one.promise for word in words)]
+    missed = 0
+    for mutation in chosen:
+        test = caught_by(mutation)
+        missed += test is None
+        verdict = f"caught by {test}" if test else "NOT CAUGHT"
+        sys.stdout.write(f"{mutation.module:<18} {mutation.promise:<62} {verdict}\n")
+        sys.stdout.flush()
+    sys.stdout.write(f"{len(chosen) - missed} of {len(chosen)} caught\n")
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
