@@ -9,7 +9,7 @@ import msgspec
 from .background import Background
 from .clock import Clock
 from .errors import ClosedError
-from .frontier import Key, Reading, keys
+from .frontier import Reading
 from .models import Position
 from .past import Past
 from .query import Query
@@ -17,6 +17,8 @@ from .reader import OVERLAP, PageReader
 from .telemetry import BackfillProgress, Observer
 from .windows import Window, Windows
 
+TOLERANCE = timedelta(minutes=1)
+"""How far our clock may be ahead of the server's: the overlap has room for that, and more."""
 READERS = 5
 """How many windows are read at once: the limit lets a request leave each 0.2 s, so five are under
 way when an answer takes a second."""
@@ -50,9 +52,9 @@ class BackfillReader:
         self._start = start
         self._origin = Query.from_wire(start.origin)
         self._past: Past | None = None
+        self._is_timed = False  # by the server's clock
         self._sessions = 0
         self._told_until: datetime | None = None
-        self._late: set[Key] = set()  # those that following meets again
         fresh = start.query == start.origin and start.cursor is None
         self._follower: PageReader | None = None
         if self._window_begun is None and not (fresh and self._readers > 1):
@@ -64,15 +66,16 @@ class BackfillReader:
 
     async def read(self) -> Reading:
         if self._follower is None:
-            past = self._past = self._past or self._begin()
-            if not past.ended:
-                return self._taken_in(await past.read(), past)
+            past = self._past = self._past or self._begin(self._clock.now())
+            while not past.ended:
+                reading = await past.read()
+                if (began := self._began_too_late()) is None:
+                    return self._taken_in(reading, past)
+                past.abandon()
+                past = self._past = self._begin(began)
             if self._closed:
                 raise ClosedError("the stream is closed")
-            # Also what an earlier run has settled of it.
-            earlier = {*past.known, *self._start.recent, *self._start.settled}
-            self._late.update(key for key in earlier if key[1] >= self._end_of_the_past())
-            self._follower = self._open_reader(self._where_to_follow_from())
+            self._follower = self._open_reader(self._where_to_follow_from(past))
         reading = await self._follower.read()
         self.ended = self._follower.ended
         return reading
@@ -96,13 +99,17 @@ class BackfillReader:
             return None
         return query.start, query.end
 
-    def _begin(self) -> Past:
-        """Have all until now read by windows, or what is left of it."""
-        self._began, self._began_at = self._clock.now(), self._clock.monotonic()
-        self._follow_from: datetime | None = None
+    def _begin(self, now: datetime) -> Past:
+        """Have the past read by windows, or what is left of it.
+
+        It ends a little before now: what is younger may still change while it is read, or become
+        visible late, and is left to following.
+        """
+        self._began, self._began_at = now, self._clock.monotonic()
         begun = self._window_begun
         begins = self._origin.start if begun is None else begun[1]
-        self._end = self._origin.end or self._began
+        end = (now - OVERLAP).replace(microsecond=now.microsecond // 1000 * 1000)  # as can be sent
+        self._end = end if self._origin.end is None else min(end, self._origin.end)
         past = Past(
             Windows(begins, self._end, readers=self._readers),
             readers=self._readers,
@@ -116,18 +123,28 @@ class BackfillReader:
             past.take_up(begun, self._open_reader(self._start))
         return past
 
+    def _began_too_late(self) -> datetime | None:
+        """Return when we began by the server's clock, if ours proves to be far ahead of it.
+
+        Found out by the first answer, before anything is handed over: a place in a window that
+        has yet to begin would say that all before it was read.
+        """
+        if self._is_timed:
+            return None
+        self._is_timed = True
+        if (server_now := self._server_now()) is None:
+            return None
+        passed = timedelta(seconds=self._clock.monotonic() - self._began_at)
+        began = server_now - passed
+        return began if self._began - began > TOLERANCE else None
+
     def _open_window(self, origin: Query, window: Window) -> PageReader:
         query = origin.within(*window)
         return self._open_reader(Position(query=query.wire, origin=origin.wire))
 
     def _taken_in(self, reading: Reading, past: Past) -> Reading:
         self._sessions += len(reading.entries)
-        if self._follow_from is None and not self._origin.bounded:
-            # A place in a window that has yet to begin would say that all before it was read.
-            past.stop_at(self._end_of_the_past() + OVERLAP)
-        late = self._end_of_the_past()
-        self._late.update(key for key in keys(reading.entries) if key[1] >= late)
-        self.ended = past.ended and self._origin.bounded
+        self.ended = past.ended and self._end == self._origin.end
         self._tell_progress(past)
         # A window's last page is no end to whoever reads them all.
         return msgspec.structs.replace(reading, has_next_page=not self.ended)
@@ -149,20 +166,12 @@ class BackfillReader:
             )
         )
 
-    def _where_to_follow_from(self) -> Position:
-        query = self._origin.starting(max(self._origin.start, self._end_of_the_past()))
-        return Position(query=query.wire, origin=self._origin.wire, settled=tuple(self._late))
-
-    def _end_of_the_past(self) -> datetime:
-        """Return the moment at which reading it began, less the overlap.
-
-        By the server's time, since our clock may be fast: what changed after we began must not be
-        taken for read. It is worked out once, and by what has passed since: our clock may be set.
-        """
-        if self._follow_from is None:
-            began, server_now = self._began, self._server_now()
-            if server_now is not None:
-                passed = timedelta(seconds=self._clock.monotonic() - self._began_at)
-                began = min(began, server_now - passed)
-            self._follow_from = began - OVERLAP
-        return self._follow_from
+    def _where_to_follow_from(self, past: Past) -> Position:
+        query = self._origin.starting(max(self._origin.start, self._end))
+        # What an earlier run has settled of it does not come again.
+        settled = {*past.known, *self._start.recent, *self._start.settled}
+        return Position(
+            query=query.wire,
+            origin=self._origin.wire,
+            settled=tuple(key for key in settled if key[1] >= query.start),
+        )

@@ -133,7 +133,7 @@ class Consumer:
     async def _take_in(self, reading: Reading) -> None:
         page = self._frontier.open(reading)
         self._dirty.set()
-        if reading.dead_cursor != self._dead_cursor:
+        if reading.dead_cursor not in {None, self._dead_cursor}:
             # At once: were it forgotten, the dead cursor would be sent again after a crash.
             self._dead_cursor = reading.dead_cursor
             await self._keeper.save(self._frontier.position)
@@ -239,14 +239,15 @@ class Consumer:
     async def _call(self, session: CoachingSession) -> None:
         try:
             await self._handler(session)
+            if _was_told_to_end():
+                # It swallowed its cancellation, and whether it is done, nobody knows; or it has
+                # cancelled itself, and the next session shall not pay for that.
+                await anyio.lowlevel.checkpoint()
         except asyncio.CancelledError:
             # Ours, or one that the handler has let out of something of its own?
             if _cancelled():
                 raise
             raise RuntimeError("the handler raised CancelledError unasked") from None
-        if _was_told_to_end() and _cancelled():
-            # It swallowed its cancellation: whether it is done, nobody knows.
-            await anyio.lowlevel.checkpoint()
 
     async def _try_again(self, key: Hashable, job: _Job, delay: float) -> None:
         """Wait beside the workers, so that nobody else is kept from working meanwhile."""

@@ -103,7 +103,7 @@ class Frontier:
         self.open_sessions += page.left
         self.unsettled += page.left
         self.size += reading.size
-        self._dead_cursor = reading.dead_cursor
+        self._dead_cursor = reading.dead_cursor or self._dead_cursor
         if not page.left:
             self._advance()
         return page

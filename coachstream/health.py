@@ -70,6 +70,7 @@ class Pulse:
         self._since = now
         self._due: float | None = None  # when the state should have ended
         self._answer_due: float | None = None
+        self._ended = False
         self._failures = 0
         self._last_error: str | None = None
         self._last_answer: float | None = None
@@ -84,7 +85,17 @@ class Pulse:
         return tell
 
     def note(self, event: Event, now: float) -> None:
-        """Take an event in."""
+        """Take an event in; once the stream has ended, what is still under way has no say."""
+        if isinstance(event, StreamEnded):
+            if event.error is not None:
+                self._last_error = str(event.error)
+            self._answer_due = None
+            self._ended = True
+            self._enter(StreamState.STOPPED, now)
+        elif not self._ended:
+            self._note(event, now)
+
+    def _note(self, event: Event, now: float) -> None:
         match event:
             case RequestStarted():
                 # Still retrying, idle or throttled until the answer is there.
@@ -107,13 +118,12 @@ class Pulse:
             case PageRead():
                 still_idle = self._state is StreamState.IDLE and not event.sessions
                 self._enter(StreamState.IDLE if still_idle else StreamState.FOLLOWING, now)
-            case StreamEnded():
-                if event.error is not None:
-                    self._last_error = str(event.error)
-                self._answer_due = None
-                self._enter(StreamState.STOPPED, now)
             case _:
                 pass  # tells nothing of what the stream is doing
+
+    def go_on(self) -> None:
+        """Note that somebody asks again, after an end."""
+        self._ended = False
 
     def answered(self, now: float) -> None:
         """Note a good answer, of which nothing may have been read yet."""

@@ -96,15 +96,6 @@ class Past:
             await self._changed.wait()
             self._changed = anyio.Event()
 
-    def stop_at(self, moment: datetime) -> None:
-        """Leave out the windows that begin at ``moment`` or later, read or not."""
-        self._plan.stop_at(moment)
-        for work in [work for work in self._open if work.window[0] >= moment]:
-            self._open.remove(work)
-            self._waiting -= sum(reading.size for reading in work.readings)
-            work.under_way.abandon()
-            work.reader.abandon()
-
     async def aclose(self) -> None:
         """End what is under way, and begin nothing more."""
         self._closed = True
@@ -115,6 +106,7 @@ class Past:
 
     def abandon(self) -> None:
         """End it soon; from any thread."""
+        self._closed = True
         for work in tuple(self._open):
             work.under_way.abandon()
             work.reader.abandon()

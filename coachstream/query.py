@@ -57,7 +57,10 @@ class Query(msgspec.Struct, frozen=True):
 
     def within(self, start: datetime, end: datetime) -> Self:
         """Return the same sessions query for a window of its time."""
-        times = {"startTime": _timestamp(start.astimezone(UTC)), "endTime": _timestamp(end)}
+        times = {
+            "startTime": _timestamp(start.astimezone(UTC)),
+            "endTime": _timestamp(end.astimezone(UTC)),
+        }
         others = self.filters if self.end is None else self.filters.partition("&")[2]
         return type(self)("&".join(filter(None, (_encode(times), others))))
 

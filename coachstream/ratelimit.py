@@ -63,10 +63,11 @@ class Limit:
         Making a connection takes its time, and requests that had to wait for one would otherwise
         catch up with those that had one, or leave while the gate is shut.
         """
-        at = max(clock.monotonic(), self._departed + self._spacing, self._open_at)
-        self._departed = at
-        if (wait := at - clock.monotonic()) > 0:
-            await clock.sleep(wait)
+        while (wait := max(self._departed + self._spacing, self._open_at) - clock.monotonic()) > 0:
+            await clock.sleep(
+                wait
+            )  # and look again: the loop may have been blocked, or the gate shut
+        self._departed = clock.monotonic()
 
     def held_for(self, clock: Clock) -> float:
         """Return the seconds until the gate opens; 0 or less: it is open."""

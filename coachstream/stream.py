@@ -232,6 +232,7 @@ class SessionStream:
             await self._close()
         if self._closed:
             raise StopAsyncIteration
+        self._pulse.go_on()
         try:
             with self._alone():
                 if self._keeper is not None:

@@ -183,7 +183,8 @@ class Transport:
                 request_id=_masked(token, answer.headers.get("Request-Id")),
             )
         )
-        self._date = answer.headers.get("Date", ""), self._clock.monotonic()
+        if date := answer.headers.get("Date"):
+            self._date = date, self._clock.monotonic()
         failure: CoachStreamError
         if answer.good:
             try:

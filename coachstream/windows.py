@@ -47,10 +47,6 @@ class Windows:
         """Tell whether anything before ``moment`` is left."""
         return bool(self._left) and self._left[0][0] < moment
 
-    def stop_at(self, moment: datetime) -> None:
-        """Forget what lies at ``moment`` or later."""
-        self._left = [(start, min(end, moment)) for start, end in self._left if start < moment]
-
     def take(self) -> Window | None:
         """Return the next window; None when nothing is left."""
         if not self._left:

@@ -728,3 +728,28 @@ async def test_name_and_store_belong_to_one_of_the_two():
 
 def test_keys_name_versions_as_the_emulator_does():
     assert keys([session(1)]) == [("s1", "2026-01-01T00:00:01.000Z")]
+
+
+@virtual
+async def test_a_handler_that_cancels_its_own_task_has_failed_and_no_other_pays_for_it():
+    async with feed(World(sessions=3, changes_per_hour=0)) as (_, client, _):
+        events, begun = [], []
+
+        async def handle(session):
+            begun.append(session.id)
+            if len(begun) == 1:
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        running = asyncio.create_task(
+            run(stream, handle, on_failure="skip", observer=events.append)
+        )
+        await pass_time(100)
+        assert not running.done()
+        (failed,) = [event for event in events if isinstance(event, HandlerFailed)]
+        assert failed.session_id == begun[0]
+        assert sorted(begun) == sorted([begun[0], *set(begun)])
+        await stream.aclose()
+        assert (await running).handled == 3

@@ -27,6 +27,7 @@ def pulse(*events):
     """A pulse that takes in one event each second, from second 1."""
     one = Pulse(timeout=100, now=0)
     for second, event in enumerate(events, start=1):
+        one.go_on()
         one.note(event, second)
     return one
 
@@ -117,6 +118,13 @@ def test_a_page_that_came_ahead_ends_the_trouble_before_it_is_read(failure):
 def test_a_page_read_while_the_next_is_on_its_way_hides_no_stall():
     one = pulse(STARTED, read())
     assert health(one, now=1 + 100 + GRACE + 0.1).state == StreamState.STALLED
+
+
+def test_what_is_still_under_way_after_the_end_does_not_bring_it_back():
+    one = pulse(read(), StreamEnded(error=ConnectError("x")))
+    for event in (STARTED, RETRY, read()):
+        one.note(event, 3)
+    assert health(one, now=1e9).state == StreamState.STOPPED
 
 
 def test_before_the_first_answer_there_are_no_ages():

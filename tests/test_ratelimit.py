@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from coachstream import InvalidArgumentError, RateLimits
 from coachstream.ratelimit import Limit
 from coachstream.testing import most_in_a_second
-from tests.virtual_time import LoopClock, virtual
+from tests.virtual_time import LoopClock, VirtualLoop, pass_time, virtual
 
 CLOCK = LoopClock()
 Times = list[float]
@@ -129,3 +129,37 @@ def test_the_documented_rates_are_the_default():
     limits = RateLimits()
     assert limits.sessions._spacing == pytest.approx(1.02 / 5)
     assert limits.assignments._spacing == pytest.approx(1.02 / 10)
+
+
+async def connect_and_leave(limit, connecting, times):
+    """A request that takes its turn, makes a connection and departs."""
+    await limit.turn(LoopClock())
+    await pass_time(connecting)
+    await limit.depart(LoopClock())
+    times.append(LoopClock().monotonic())
+
+
+@virtual
+async def test_a_loop_that_was_blocked_lets_no_crowd_out():
+    limit, times = Limit(5.0), []
+    waits = (1.5, 1.3, 1.1, 0.9, 0.7, 0.5, 0.3)
+    tasks = [asyncio.create_task(connect_and_leave(limit, one, times)) for one in waits]
+    await pass_time(1.6)
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop._jumping.now += 1.0  # somebody computes
+    await asyncio.gather(*tasks)
+    assert most_in_a_second(times) <= 5
+
+
+@virtual
+async def test_a_gate_that_shuts_holds_those_who_are_about_to_depart():
+    limit, times = Limit(5.0), []
+    tasks = [
+        asyncio.create_task(connect_and_leave(limit, one, times)) for one in (1.5, 1.3, 1.1, 0.9)
+    ]
+    await pass_time(1.55)
+    limit.hold(10, LoopClock())
+    await asyncio.gather(*tasks)
+    assert all(at < 1.55 or at >= 11.55 for at in times)
+    assert len([at for at in times if at >= 11.55]) >= 3

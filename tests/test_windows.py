@@ -80,15 +80,3 @@ def test_a_window_is_no_more_than_so_much_wider_than_the_last():
 def test_nothing_lies_between_two_equal_times():
     assert Windows(START, START, readers=5).take() is None
     assert Windows(START, START - YEAR, readers=5).take() is None
-
-
-def test_what_lies_later_than_the_moment_to_stop_at_is_forgotten():
-    plan = Windows(START, START + YEAR, readers=5)
-    first = plan.take()
-    assert first is not None
-    moment = first[1] + timedelta(days=40)
-    plan.stop_at(moment)
-    assert cut(plan, per_day(0))[-1][1] == moment
-    plan = Windows(START, START + YEAR, readers=5)
-    plan.stop_at(START)
-    assert not plan

@@ -112,8 +112,7 @@ def _usable(position: Position) -> bool:
         clock=_Clock(),
         observer=events.append,
     )
-    past._begin()
-    past._where_to_follow_from()
+    past._where_to_follow_from(past._begin(_Clock().now()))
     return True
 
 
