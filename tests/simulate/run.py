@@ -29,8 +29,6 @@ MOST_REQUESTS = 20_000
 """In one run; more of them are a loop that spins."""
 LONGEST = 400 * 86_400.0
 """Seconds of a run: without this timer one that hangs would have nothing that moves its time on."""
-TO_STOP = 120.0
-"""Seconds in which whatever was told to stop has stopped."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +228,8 @@ class _Run:
         self._journal.faults[f"life ends by {ending}"] += 1
         if ending in {"close", "close client"}:
             closing = tasks[: len(self._subjects)]
-            await asyncio.wait(closing, timeout=TO_STOP + 300)
+            # A consumer learns of a closed client when it reads again, having handled what it has.
+            await asyncio.wait(closing, timeout=self._patience)
             if self._stage.skies.calm and any(not task.done() for task in closing):
                 self._journal.violate("it stops when closed", ending)
 

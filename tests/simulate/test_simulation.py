@@ -34,6 +34,7 @@ OTHERS = {
     "save cancelled halfway",
     "time-out around a step",
 }
+FAULTS = {*SOFT, *HARD, *STORE, *OTHERS}
 SUBJECTS = {
     *(
         f"{source}, {way}"
@@ -60,10 +61,12 @@ def test_whatever_fails_and_whenever_every_promise_is_kept():
         outcome = simulate(seed)
         tally.add(outcome)
         assert not outcome.violations, told(outcome)
-        if clock.monotonic() - began > LONGEST:
+        # On a slow machine it takes longer, rather than leave something out.
+        met = {*tally.faults} >= FAULTS and {*tally.subjects} >= SUBJECTS
+        if met and clock.monotonic() - began > LONGEST:
             break
-    assert {*SOFT, *HARD, *STORE, *OTHERS} <= {*tally.faults}, str(tally)
-    assert set(tally.subjects) >= SUBJECTS
+    assert {*tally.faults} >= FAULTS, str(tally)
+    assert {*tally.subjects} >= SUBJECTS, str(tally)
 
 
 def _position_of_the_last_page(self):
