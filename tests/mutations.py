@@ -204,8 +204,8 @@ MUTATIONS = (
     Mutation(
         "the limit is kept",
         "ratelimit",
-        "        if (wait := at - clock.monotonic()) > 0:\n",
-        "        if (wait := 0.0) > 0:\n",
+        "max(self._departed + self._spacing, self._open_at)",
+        "self._open_at",
         ("tests/test_ratelimit.py", "tests/test_transport.py"),
     ),
     Mutation(
@@ -253,7 +253,7 @@ MUTATIONS = (
     Mutation(
         "what a cursor has passed is known when it dies",
         "frontier",
-        "self._recent.extend(one for one in passed if one not in self._recent)",
+        "self._recent.extend(one for one in passed if one not in recent)",
         "self._recent.extend(())",
         ("tests/test_frontier.py",),
     ),

@@ -47,7 +47,7 @@ from tests.feed import LONG_AGO, key
 from tests.rim import Rim, client_at
 from tests.virtual_time import LoopClock, VirtualLoop, pass_time
 
-HISTORIES = int(os.environ.get("COACHSTREAM_HISTORIES", "700"))
+HISTORIES = int(os.environ.get("COACHSTREAM_HISTORIES", "400"))
 """How many histories each promise is tried on."""
 
 thoroughly = settings(
