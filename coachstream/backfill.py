@@ -1,4 +1,4 @@
-"""Reads the past by windows, and then follows from the moment it began."""
+"""Reads the past by windows, and then follows from a little before the moment it began."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ way when an answer takes a second."""
 
 
 class BackfillReader:
-    """Reads a query by windows, if it should, and follows it from there, if it has no end."""
+    """Reads a query by windows, if it should, and follows what is young, or yet to come."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class BackfillReader:
         self._told_until = past.until
         begins = Query.from_wire(self._start.query).start
         share = (past.until - begins) / (max(self._end, past.until) - begins)
-        seconds = (self._clock.now() - self._began).total_seconds()
+        seconds = self._clock.monotonic() - self._began_at
         self._observer(
             BackfillProgress(
                 windows=past.windows,

@@ -105,7 +105,7 @@ class Fetcher:
 
     def _look_ahead(self, query: Query, cursor: str | None, next_cursor: str) -> None:
         """Ask for the page after this one, if this one leads on."""
-        if next_cursor in {"", cursor, self.dead_cursor}:
+        if self._closed or next_cursor in {"", cursor, self.dead_cursor}:
             return
         asked = query.wire, next_cursor
         if asked not in self._under_way:

@@ -94,10 +94,9 @@ class Sessions:
             poll_interval: How long to wait, in seconds or as a ``timedelta``, when there is
                 nothing more to read.
             readers: With more than one, a stream that begins at ``start_time`` first reads the
-                past by windows of time, so many at once, as `backfill` does. Then it follows from
-                the moment it began, a quarter of an hour overlapping, dropping repeats. While it
-                reads the past, its cursor is one of a window: keep the place in a store, not by
-                hand with ``after``.
+                past by windows of time, so many at once, as `backfill` does; then it follows from
+                a quarter of an hour before the moment it began. While it reads the past, its
+                cursor is one of a window: keep the place in a store, not by hand with ``after``.
             keep_raw: Keep each session's own JSON in ``session.raw``.
             on_malformed: Called with each session that can't be read, and settles it by returning.
                 Without it, the session is raised as `MalformedSessionError` whenever it is met.
@@ -162,9 +161,9 @@ class Sessions:
                     ...
 
         What comes is what `stream` would bring for the same times, in the windows' order, so that
-        a driver's sessions keep theirs. `telemetry.BackfillProgress` tells how far it is. At most
-        about five pages per reader are held in memory. With a ``name`` and a ``store`` it goes on
-        where it was.
+        a driver's sessions keep theirs. `telemetry.BackfillProgress` tells how far it is. Held in
+        memory are at most 4 MiB of pages per reader, and two pages more. With a ``name`` and a
+        ``store`` it goes on where it was.
 
         Args:
             start_time: Read versions updated from then on; an aware datetime.
