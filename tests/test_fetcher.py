@@ -25,7 +25,8 @@ def world(sessions=40):
 
 
 def latest(api):
-    return [one for one in api.world.versions() if one in api.world.latest()]
+    left = api.world.latest()
+    return [one for one in api.world.versions() if one in left]
 
 
 def answered(events):
