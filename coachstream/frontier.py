@@ -176,9 +176,8 @@ class Frontier:
             newest = max(map(itemgetter(1), named), default=None)
             if reading.moved:
                 self._cursor, self._cursor_time = reading.cursor, reading.cursor_time
-                if (
-                    newest is not None and self._beyond
-                ):  # what came ahead of the cursor is passed by what is new
+                if newest is not None and self._beyond:
+                    # What came ahead of the cursor is passed by what is new.
                     self._pass([one for one in self._beyond if one[1] <= newest])
             else:
                 self._beyond += named

@@ -183,7 +183,7 @@ class Past:
         self._waiting -= reading.size
         entries = reading.entries
         if self.known:
-            entries = tuple(e for e in entries if not self.known.intersection(keys((e,))))
+            entries = tuple(e for e in entries if self.known.isdisjoint(keys((e,))))
             self.known.difference_update(keys(reading.entries))
         if work.reader.ended and not work.readings:
             self._open.remove(work)
