@@ -6,7 +6,7 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
-pytest_plugins = ["tests.leaks"]
+pytest_plugins = ["tests.support.leaks"]
 
 settings.register_profile("default", deadline=None, print_blob=True)
 settings.load_profile("default")

@@ -13,8 +13,8 @@ from coachstream import (
     UndecodableError,
 )
 from coachstream.emulator import World, cut_short, hang_up, refuse, serve
-from tests.feed import TOKEN, feed, most_in_a_second
-from tests.virtual_time import virtual
+from tests.support.emulated import TOKEN, feed, most_in_a_second
+from tests.support.virtual_time import virtual
 
 
 @virtual

@@ -27,8 +27,8 @@ from coachstream.emulator.clock import stamp_text, to_ms
 from coachstream.emulator.world import BIRTHDAY as BIRTH
 from coachstream.query import Query, sessions_query
 from coachstream.telemetry import BackfillProgress, PageRead, RetryScheduled
-from tests.feed import LONG_AGO, feed, key, keys, most_in_a_second, unlimited
-from tests.virtual_time import LeapingClock, LoopClock, pass_time, virtual
+from tests.support.emulated import LONG_AGO, feed, key, keys, most_in_a_second, unlimited
+from tests.support.virtual_time import LeapingClock, LoopClock, pass_time, virtual
 
 YEAR_AGO = BIRTH - timedelta(days=365)
 

@@ -37,8 +37,8 @@ from coachstream.telemetry import (
     SaveFailed,
     SessionGivenUp,
 )
-from tests.feed import LONG_AGO, feed, key, keys
-from tests.virtual_time import LoopClock, pass_time, virtual
+from tests.support.emulated import LONG_AGO, feed, key, keys
+from tests.support.virtual_time import LoopClock, pass_time, virtual
 
 BIRTH = datetime(2026, 1, 1, tzinfo=UTC)
 

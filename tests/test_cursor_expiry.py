@@ -12,8 +12,8 @@ from coachstream.emulator import World, refuse
 from coachstream.emulator.world import BIRTHDAY
 from coachstream.query import sessions_query
 from coachstream.telemetry import CursorAging, CursorDied
-from tests.feed import LONG_AGO, feed, key
-from tests.virtual_time import LoopClock, pass_time, virtual
+from tests.support.emulated import LONG_AGO, feed, key
+from tests.support.virtual_time import LoopClock, pass_time, virtual
 
 DAY = timedelta(days=1)
 

@@ -16,8 +16,8 @@ from coachstream.emulator import (
     serve,
 )
 from coachstream.telemetry import PageRead, RequestFinished, RequestStarted, RetryScheduled
-from tests.feed import LONG_AGO, feed, key, keys, unlimited
-from tests.virtual_time import LoopClock, pass_time, virtual
+from tests.support.emulated import LONG_AGO, feed, key, keys, unlimited
+from tests.support.virtual_time import LoopClock, pass_time, virtual
 
 
 def world(sessions=40):

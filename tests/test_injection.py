@@ -10,8 +10,8 @@ from coachstream import Client, CoachStreamError, InvalidArgumentError, RetryPol
 from coachstream.checkpoints import MemoryStore
 from coachstream.emulator import Emulator, World, refuse
 from tests.contracts.positions import position
-from tests.feed import LONG_AGO, TOKEN, feed
-from tests.virtual_time import virtual
+from tests.support.emulated import LONG_AGO, TOKEN, feed
+from tests.support.virtual_time import virtual
 
 ODD_IDS = [
     "two words",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import leaks
-from tests.feed import TOKEN
+from tests.support import leaks
+from tests.support.emulated import TOKEN
 
 PLANTED = {
     "out": f"print('{TOKEN}')",
@@ -56,7 +56,15 @@ def outcomes(folder: Path, bodies: dict[str, str]) -> tuple[dict[str, str], str]
     (folder / "pytest.ini").write_text("[pytest]\n")
     result = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-p", "tests.leaks", "-p", "no:cacheprovider"),
+            *(
+                sys.executable,
+                "-m",
+                "pytest",
+                "-p",
+                "tests.support.leaks",
+                "-p",
+                "no:cacheprovider",
+            ),
             *("-c", str(folder / "pytest.ini"), "-v", str(folder)),
         ],
         check=False,

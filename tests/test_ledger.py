@@ -18,9 +18,9 @@ from coachstream import (
 )
 from coachstream.emulator import World, malformed_session
 from coachstream.testing.contracts import LedgerContract
-from tests import payloads
-from tests.feed import LONG_AGO, feed
-from tests.virtual_time import LoopClock, virtual
+from tests.support import payloads
+from tests.support.emulated import LONG_AGO, feed
+from tests.support.virtual_time import LoopClock, virtual
 
 
 def failed(session_id, **changes):

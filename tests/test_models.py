@@ -7,7 +7,7 @@ import pytest
 
 from coachstream import BehaviorType, CoachingType, EventSourceType, SessionStatus, models, wire
 from coachstream.models import CoachAssignment, CoachingSession, Pagination
-from tests import payloads
+from tests.support import payloads
 
 TIME = datetime(2019, 6, 13, 19, 8, 25, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from samsara import AsyncSamsara, Samsara
 from coachstream import Client, RateLimits
 from coachstream.emulator import Emulator, Profile, World
 from coachstream.models import CoachAssignment, CoachingSession
-from tests.feed import LONG_AGO, TOKEN
+from tests.support.emulated import LONG_AGO, TOKEN
 
 NO_LIMITS: dict[str, Any] = {"sessions_per_second": None, "assignments_per_second": None}
 

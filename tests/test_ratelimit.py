@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from coachstream import InvalidArgumentError, RateLimits
 from coachstream.ratelimit import Limit
 from coachstream.testing import most_in_a_second
-from tests.virtual_time import LoopClock, VirtualLoop, pass_time, virtual
+from tests.support.virtual_time import LoopClock, VirtualLoop, pass_time, virtual
 
 CLOCK = LoopClock()
 Times = list[float]

@@ -15,7 +15,7 @@ import pytest
 import coachstream
 from coachstream import Client, SystemClock, address
 from coachstream.emulator import Emulator, World
-from tests.feed import TOKEN
+from tests.support.emulated import TOKEN
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -1,8 +1,9 @@
 """What an attacker or a careless proxy could do, and what becomes of it.
 
-The rim's own tests (bad addresses, masked errors, redirects) are in test_transport.py, those of
-certificates and of servers that repeat the request in tests/chaos, those of the stores' files with
-their stores, odd ids in test_injection.py. That no test shows the token, tests/leaks.py sees to.
+The transport's own tests (bad addresses, masked errors, redirects) are in test_transport.py; those of
+certificates and of servers that repeat the request are in tests/chaos; those of the stores' files
+are with their stores; odd ids are in test_injection.py. tests/support/leaks.py searches the output of
+all tests for the token.
 """
 
 import asyncio
@@ -31,10 +32,10 @@ from coachstream import (
 from coachstream.checkpoints import FileStore
 from coachstream.emulator import Emulator, World, refuse
 from tests.contracts.positions import position
-from tests.feed import LONG_AGO, TOKEN, feed
-from tests.leaks import leaks
-from tests.secrecy import everything_shown
-from tests.virtual_time import LoopClock, virtual
+from tests.support.emulated import LONG_AGO, TOKEN, feed
+from tests.support.leaks import leaks
+from tests.support.secrecy import everything_shown
+from tests.support.virtual_time import LoopClock, virtual
 
 MEBIBYTE = 1 << 20
 

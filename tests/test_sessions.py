@@ -46,8 +46,8 @@ from coachstream.telemetry import (
     ShortPollInterval,
     StreamEnded,
 )
-from tests.feed import LONG_AGO, TOKEN, feed, key, keys, most_in_a_second, unlimited
-from tests.virtual_time import LoopClock, pass_time, virtual
+from tests.support.emulated import LONG_AGO, TOKEN, feed, key, keys, most_in_a_second, unlimited
+from tests.support.virtual_time import LoopClock, pass_time, virtual
 
 
 def quiet_world(sessions=250):

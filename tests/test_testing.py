@@ -28,7 +28,7 @@ from coachstream.testing import (
     refuse,
 )
 from coachstream.testing.requests import ASSIGNMENTS, SESSIONS
-from tests.feed import LONG_AGO, TOKEN, feed
+from tests.support.emulated import LONG_AGO, TOKEN, feed
 
 # The world
 

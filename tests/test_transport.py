@@ -48,10 +48,10 @@ from coachstream.emulator import (
     stall,
 )
 from coachstream.telemetry import LimitLowered, RequestStarted, RetryScheduled, TokenRenewed
-from tests import payloads
-from tests.feed import LONG_AGO, TOKEN, feed, most_in_a_second
-from tests.secrecy import everything_shown
-from tests.virtual_time import LoopClock, pass_time, virtual
+from tests.support import payloads
+from tests.support.emulated import LONG_AGO, TOKEN, feed, most_in_a_second
+from tests.support.secrecy import everything_shown
+from tests.support.virtual_time import LoopClock, pass_time, virtual
 
 ONCE: dict[str, Any] = {"retry": RetryPolicy(attempts=1)}
 

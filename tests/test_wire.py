@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from coachstream import ApiError, MalformedSessionError, UndecodableError, errors, wire
 from coachstream.models import CoachingSession
-from tests import payloads
+from tests.support import payloads
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

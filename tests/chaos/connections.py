@@ -15,7 +15,7 @@ from coachstream import (
     ServiceUnavailableError,
 )
 from tests.chaos.gate import Call, Resolver, Stage, Trouble
-from tests.virtual_time import pass_time
+from tests.support.virtual_time import pass_time
 
 TROUBLES: list[Trouble] = []
 

@@ -17,7 +17,7 @@ from coachstream import CoachStreamError
 from coachstream.emulator import Emulator
 from tests.chaos.certificates import Certificates
 from tests.chaos.trap import Trap
-from tests.virtual_time import LeapingClock, pass_time
+from tests.support.virtual_time import LeapingClock, pass_time
 
 Stage = Literal["answer", "accept", "resolve", "tls"]
 

@@ -19,8 +19,8 @@ from coachstream import (
 )
 from coachstream.checkpoints import MemoryStore
 from coachstream.emulator import Emulator
-from tests.feed import LONG_AGO, key
-from tests.virtual_time import LeapingClock, pass_time
+from tests.support.emulated import LONG_AGO, key
+from tests.support.virtual_time import LeapingClock, pass_time
 
 T = TypeVar("T")
 Key = tuple[str, str]

@@ -22,9 +22,9 @@ from coachstream.telemetry import RetryScheduled
 from tests.chaos import bodies, connections, messages
 from tests.chaos.gate import Gate, Trouble
 from tests.chaos.subjects import SUBJECTS, Scene
-from tests.feed import TOKEN, most_in_a_second
-from tests.secrecy import everything_shown, everything_told
-from tests.virtual_time import LeapingClock, pass_time, virtual
+from tests.support.emulated import TOKEN, most_in_a_second
+from tests.support.secrecy import everything_shown, everything_told
+from tests.support.virtual_time import LeapingClock, pass_time, virtual
 
 TROUBLES: Sequence[Trouble] = tuple(
     {

@@ -14,9 +14,9 @@ from coachstream.emulator import Emulator, World
 from coachstream.telemetry import CursorDied, PageRead, RetryScheduled
 from tests.chaos.certificates import Certificates
 from tests.chaos.trap import Trap
-from tests.feed import LONG_AGO, TOKEN, feed, key
-from tests.secrecy import everything_shown, everything_told
-from tests.virtual_time import LeapingClock, LoopClock, virtual
+from tests.support.emulated import LONG_AGO, TOKEN, feed, key
+from tests.support.secrecy import everything_shown, everything_told
+from tests.support.virtual_time import LeapingClock, LoopClock, virtual
 
 
 class Server:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.contracts.storages import STORAGES, Storage
-from tests.servers import nats_server, postgres_server, redis_server
+from tests.support.servers import nats_server, postgres_server, redis_server
 
 __all__ = ["nats_server", "postgres_server", "redis_server"]  # fixtures of the tests here
 

@@ -20,7 +20,7 @@ from coachstream.checkpoints import (
 )
 from coachstream.checkpoints.file import file_name
 from coachstream.checkpoints.kept import Kept, seal
-from tests.servers import driver
+from tests.support.servers import driver
 
 _numbers = itertools.count(1)
 

@@ -14,8 +14,8 @@ from coachstream import (
 )
 from coachstream.checkpoints import PostgresStore
 from coachstream.emulator import Emulator, World
-from tests.feed import LONG_AGO, TOKEN, key
-from tests.servers import driver
+from tests.support.emulated import LONG_AGO, TOKEN, key
+from tests.support.servers import driver
 
 asyncpg = driver("asyncpg")
 pytestmark = pytest.mark.service

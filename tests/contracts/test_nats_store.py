@@ -9,7 +9,7 @@ from coachstream.checkpoints import NatsStore
 from coachstream.checkpoints import nats as module
 from coachstream.errors import InvalidArgumentError, StaleCheckpointError
 from tests.contracts.positions import cursor_in, position
-from tests.servers import driver, free_port
+from tests.support.servers import driver, free_port
 
 nats = driver("nats")
 NoStreamResponseError = driver("nats.js.errors").NoStreamResponseError

@@ -8,7 +8,7 @@ import pytest
 from coachstream.checkpoints import PostgresStore
 from coachstream.errors import InvalidArgumentError, StaleCheckpointError
 from tests.contracts.positions import cursor_in, position
-from tests.servers import driver
+from tests.support.servers import driver
 
 asyncpg = driver("asyncpg")
 pytestmark = pytest.mark.service

@@ -7,7 +7,7 @@ import pytest
 from coachstream.checkpoints import RedisStore
 from coachstream.errors import CorruptCheckpointError, InvalidArgumentError
 from tests.contracts.positions import full, position
-from tests.servers import driver
+from tests.support.servers import driver
 
 redis = driver("redis.asyncio")
 pytestmark = pytest.mark.service

@@ -7,7 +7,7 @@ import msgspec
 
 from coachstream import ApiError, CoachingSession, MalformedSessionError, UndecodableError, wire
 from coachstream.wire import Page
-from tests import payloads
+from tests.support import payloads
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 GOOD = json.dumps(payloads.SESSION).encode()

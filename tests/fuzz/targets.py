@@ -10,9 +10,9 @@ from coachstream.checkpoints.kept import Kept, seal
 from coachstream.checkpoints.record import encode
 from coachstream.emulator import Emulator, World
 from coachstream.fetcher import PATH as STREAM
-from tests import payloads
 from tests.contracts.positions import full, position
 from tests.fuzz import places, readers
+from tests.support import payloads
 
 FOLDER = Path(__file__).parent / "corpus"
 

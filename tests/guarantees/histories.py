@@ -43,9 +43,9 @@ from coachstream.telemetry import (
     RequestFinished,
     RequestStarted,
 )
-from tests.feed import LONG_AGO, key
-from tests.rim import Rim, client_at
-from tests.virtual_time import LoopClock, VirtualLoop, pass_time
+from tests.support.emulated import LONG_AGO, key
+from tests.support.rim import Rim, client_at
+from tests.support.virtual_time import LoopClock, VirtualLoop, pass_time
 
 HISTORIES = int(os.environ.get("COACHSTREAM_HISTORIES", "400"))
 """How many histories each promise is tried on."""

@@ -13,8 +13,8 @@ from coachstream.telemetry import (
     RetryScheduled,
     SaveFailed,
 )
-from tests.feed import LONG_AGO, feed, keys
-from tests.virtual_time import LoopClock, VirtualLoop, pass_time, virtual
+from tests.support.emulated import LONG_AGO, feed, keys
+from tests.support.virtual_time import LoopClock, VirtualLoop, pass_time, virtual
 
 
 def world(sessions=3):

@@ -11,10 +11,10 @@ from hypothesis import given
 from coachstream import CoachingSession, Event, RateLimits, RetryPolicy, consume
 from coachstream.checkpoints import SqliteStore
 from coachstream.emulator import Emulator, World, refuse, serve
-from tests.feed import LONG_AGO, key
 from tests.guarantees.histories import History, Witness, histories, live, thoroughly
-from tests.rim import Rim, client_at
-from tests.virtual_time import LoopClock
+from tests.support.emulated import LONG_AGO, key
+from tests.support.rim import Rim, client_at
+from tests.support.virtual_time import LoopClock
 
 
 @pytest.mark.timeout(900)

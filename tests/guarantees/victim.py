@@ -21,7 +21,7 @@ from coachstream import (
     consume,
 )
 from coachstream.telemetry import CheckpointSaved
-from tests.feed import LONG_AGO, TOKEN, key
+from tests.support.emulated import LONG_AGO, TOKEN, key
 
 NAME = "it"
 SAVES, POLLS = 0.005, 0.02

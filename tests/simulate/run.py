@@ -14,7 +14,6 @@ import aiohttp
 from coachstream import Client
 from coachstream.emulator import Emulator, World
 from coachstream.testing import most_in_a_second
-from tests.feed import TOKEN
 from tests.simulate import loop
 from tests.simulate.journal import LAST, Journal
 from tests.simulate.network import Connector, Network
@@ -22,7 +21,8 @@ from tests.simulate.plan import Ending, Plan, draw
 from tests.simulate.staffing import reassign
 from tests.simulate.stage import Stage
 from tests.simulate.subjects import Subject
-from tests.virtual_time import pass_time
+from tests.support.emulated import TOKEN
+from tests.support.virtual_time import pass_time
 
 LIMITS = {"/coaching/sessions/stream": 5, "/coaching/driver-coach-assignments": 10}
 MOST_REQUESTS = 20_000

@@ -4,7 +4,7 @@ from random import Random
 
 from coachstream import ApiError, Client, ClosedError, CoachStreamError
 from tests.simulate.stage import Stage
-from tests.virtual_time import pass_time
+from tests.support.virtual_time import pass_time
 
 
 async def reassign(stage: Stage, client: Client, chance: Random) -> None:

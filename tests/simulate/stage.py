@@ -7,7 +7,7 @@ from coachstream.emulator import Emulator
 from tests.simulate.journal import Journal
 from tests.simulate.plan import Plan
 from tests.simulate.skies import Skies
-from tests.virtual_time import LeapingClock
+from tests.support.virtual_time import LeapingClock
 
 
 class Stage:

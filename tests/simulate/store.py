@@ -8,7 +8,7 @@ from coachstream.checkpoints import Checkpoint, MemoryStore
 from tests.simulate.journal import Journal
 from tests.simulate.skies import Skies
 from tests.simulate.watch import Watch
-from tests.virtual_time import pass_time
+from tests.support.virtual_time import pass_time
 
 
 class StoreDown(Exception):  # noqa: N818  # as a database's driver would raise it

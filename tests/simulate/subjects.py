@@ -21,12 +21,12 @@ from coachstream import (
     TooManyFailuresError,
     consume,
 )
-from tests.feed import key
 from tests.simulate.plan import SubjectPlan
 from tests.simulate.stage import Stage
 from tests.simulate.store import ShakyStore, StoreDown
 from tests.simulate.watch import Watch
-from tests.virtual_time import pass_time
+from tests.support.emulated import key
+from tests.support.virtual_time import pass_time
 
 
 class Failed(Exception):  # noqa: N818  # what a handler raises is its own affair

@@ -20,8 +20,8 @@ from coachstream import (
     consume,
 )
 from coachstream.telemetry import HandlerFailed, RetryScheduled, SaveFailed
-from tests.feed import LONG_AGO, TOKEN
 from tests.soak.figures import Figure, Soaked, descriptors, resident, tasks
+from tests.support.emulated import LONG_AGO, TOKEN
 
 GROWTH = {"RSS MiB": 2.0, "tasks": 4.0, "descriptors": 2.0}
 """How much more there may be of each in the last quarter than after warming up."""

@@ -12,13 +12,13 @@ from coachstream.checkpoints import MemoryStore
 from coachstream.emulator import Emulator, World
 from coachstream.telemetry import HandlerFailed, RetryScheduled, SaveFailed
 from coachstream.testing import LoopClock, pass_time
-from tests.feed import LONG_AGO, TOKEN
 from tests.simulate import loop
 from tests.simulate.journal import Journal
 from tests.simulate.network import Connector, Network
 from tests.simulate.plan import Weather, plain
 from tests.simulate.skies import Skies
 from tests.soak.figures import Figure, Soaked, descriptors, objects, tasks
+from tests.support.emulated import LONG_AGO, TOKEN
 
 WEEK = timedelta(weeks=1).total_seconds()
 GROWTH = {"objects": 2500.0, "tasks": 3.0, "descriptors": 1.0}

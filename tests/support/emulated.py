@@ -8,7 +8,7 @@ from typing import Any
 
 from coachstream import Client, CoachingSession, Event, RateLimits, testing
 from coachstream.emulator import Emulator, World
-from tests.virtual_time import LoopClock
+from tests.support.virtual_time import LoopClock
 
 TOKEN = "token-for-tests-only"
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

@@ -15,8 +15,8 @@ from coachstream.emulator import Emulator
 from coachstream.emulator.clock import WorldClock
 from coachstream.exchange import Answer
 from coachstream.ratelimit import Limit
-from tests.feed import TOKEN
-from tests.virtual_time import LoopClock
+from tests.support.emulated import TOKEN
+from tests.support.virtual_time import LoopClock
 
 
 class Rim:

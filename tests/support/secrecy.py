@@ -6,7 +6,7 @@ from pathlib import Path
 
 from coachstream import CoachStreamError, Event
 
-_HERE = str(Path(__file__).parent)
+_HERE = str(Path(__file__).parents[1])
 
 
 def everything_shown(error: BaseException) -> str:
