@@ -65,7 +65,7 @@ from .ratelimit import RateLimits
 from .retry import RetryPolicy
 from .stream import SessionStream
 from .telemetry import Event, Observer
-from .wire import Page
+from .wire.pages import Page
 
 __all__ = [
     "AnswerTimeoutError",

@@ -4,15 +4,15 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Self
 
-from . import query as queries
-from . import wire
 from .background import Background, Ongoing
 from .errors import CursorLoopError
 from .models import CoachAssignment, Pagination
-from .query import Query
 from .ratelimit import Limit
 from .retry import Patience
 from .transport import Transport
+from .wire import assignments
+from .wire import query as queries
+from .wire.query import Query
 
 PATH = "/coaching/driver-coach-assignments"
 
@@ -151,8 +151,8 @@ class AssignmentList:
 
 
 async def _listed(body: bytes) -> tuple[tuple[CoachAssignment, ...], Pagination]:
-    return wire.assignments_page(body)
+    return assignments.assignments_page(body)
 
 
 async def _changed(body: bytes) -> CoachAssignment:
-    return wire.assignment_change(body)
+    return assignments.assignment_change(body)

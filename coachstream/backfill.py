@@ -12,10 +12,10 @@ from .errors import ClosedError
 from .frontier import Reading
 from .models import Position
 from .past import Past
-from .query import Query
 from .reader import OVERLAP, PageReader
 from .telemetry import BackfillProgress, Observer
 from .windows import Window, Windows
+from .wire.query import Query
 
 TOLERANCE = timedelta(minutes=1)
 """How far our clock may be ahead of the server's: the overlap has room for that, and more."""

@@ -27,7 +27,7 @@ from .retry import RetryPolicy
 from .source import PagesSource, Source
 from .stream import PageStream, SessionStream
 from .telemetry import Observer, guarded
-from .wire import Page
+from .wire.pages import Page
 
 
 def driver_of(session: CoachingSession) -> Hashable:

@@ -10,11 +10,9 @@ from collections.abc import Hashable, Iterable
 
 import msgspec
 
-from .errors import CursorLoopError, MalformedSessionError
+from .errors import CursorLoopError
 from .models import CoachingSession
-from .wire import Page
-
-Entry = CoachingSession | MalformedSessionError
+from .wire.pages import Entry, Page
 
 _FREE_EMPTIES = 2
 """Empty pages in a row that are taken for gaps and cost no wait."""

@@ -14,7 +14,6 @@ import msgspec
 from aiohttp.connector import Connection
 from yarl import URL
 
-from . import wire
 from ._version import __version__
 from .clock import Clock
 from .credentials import Secret
@@ -27,6 +26,7 @@ from .errors import (
     TransportError,
 )
 from .ratelimit import Limit
+from .wire import refusals
 
 TIMEOUT = 100.0
 """Seconds for a whole answer; the server's own limit is 90
@@ -192,7 +192,7 @@ class _Way:
 
     def turn_back(self, headers: Mapping[str, str]) -> None:
         """Have everyone wait as long as a 429 says."""
-        delay = wire.retry_after(headers, now=self._clock.now())
+        delay = refusals.retry_after(headers, now=self._clock.now())
         self._limit.hold(delay or 0.0, self._clock)
         self._limit.slow_down(self._left_at, self._clock)
 

@@ -9,12 +9,12 @@ import msgspec
 
 from .arguments import seconds
 from .clock import Clock
-from .cursors import Entry
 from .errors import MalformedSessionError, TooManyFailuresError
 from .ledger import FailedSession, Ledger, Outcome, describe
 from .models import CoachingSession
 from .retry import RetryPolicy
 from .telemetry import HandlerFailed, Observer, SessionGivenUp
+from .wire.pages import Entry
 
 JUDGED = 50
 """Over how many sessions the share of failures is judged."""

@@ -10,16 +10,17 @@ from functools import partial
 
 import msgspec
 
-from . import lag, wire
+from . import lag
 from .background import Background, Ongoing
 from .clock import Clock
 from .errors import ClosedError
 from .health import Pulse
-from .query import Query
 from .ratelimit import Limit
 from .retry import Patience
 from .telemetry import CaughtUp, Observer
 from .transport import Transport
+from .wire import pages
+from .wire.query import Query
 
 PATH = "/coaching/sessions/stream"
 
@@ -29,7 +30,7 @@ _Asked = tuple[str, str | None]  # a query and a cursor
 class Fetched(msgspec.Struct, frozen=True):
     """A page, and when it came."""
 
-    page: wire.Page
+    page: pages.Page
     at: datetime
 
 
@@ -118,14 +119,14 @@ class Fetcher:
             await lag.sleep(wait, self._clock, self._observer)
         self._pulse.expect_nothing()  # how long the turn at the limit takes, others decide
 
-        async def read(body: bytes) -> wire.Page:
+        async def read(body: bytes) -> pages.Page:
             if (
                 self._wanted == (query.wire, cursor)
-                and (next_cursor := wire.outlook(body)) is not None
+                and (next_cursor := pages.outlook(body)) is not None
             ):
                 self._look_ahead(query, cursor, next_cursor)
                 await self._clock.sleep(0)  # so that the question leaves before this is decoded
-            return wire.sessions_page(body, keep_raw=self._keep_raw)
+            return pages.sessions_page(body, keep_raw=self._keep_raw)
 
         page = await self._transport.call(
             "GET",

@@ -13,9 +13,9 @@ from operator import attrgetter, itemgetter
 
 import msgspec
 
-from .cursors import Entry
 from .models import CoachingSession, Position
-from .query import Query
+from .wire.pages import Entry
+from .wire.query import Query
 
 RECENT = 500
 """Keys of the last settled versions that are kept, for the day the cursor dies."""

@@ -20,9 +20,9 @@ from .errors import (
     StaleCheckpointError,
 )
 from .models import Position
-from .query import Query
 from .retry import RetryPolicy
 from .telemetry import CheckpointSaved, Observer, SaveFailed
+from .wire.query import Query
 
 STORE_TIMEOUT = 30.0
 """Seconds a store may take to save or load: one that hangs must not stop a stream in silence."""

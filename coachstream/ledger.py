@@ -9,10 +9,10 @@ from typing import Literal, Protocol
 import anyio
 import msgspec
 
-from . import wire
 from .arguments import async_function
 from .errors import MalformedSessionError
 from .models import CoachingSession
+from .wire import pages
 
 Outcome = Literal["skipped", "parked"]
 
@@ -174,7 +174,7 @@ async def replay(ledger: Ledger, handler: Handler, *, consumer: str | None = Non
 
 
 def _session(failed: FailedSession) -> CoachingSession:
-    session = wire.session(failed.raw.encode())
+    session = pages.session(failed.raw.encode())
     if isinstance(session, MalformedSessionError):
         raise session
     return session

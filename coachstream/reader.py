@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from .clock import Clock
-from .cursors import Entry, Walk
+from .cursors import Walk
 from .errors import BadRequestError, CursorExpiredError, MalformedSessionError
 from .fetcher import Fetched, Fetcher
 from .frontier import RECENT, Key, Reading, keys
 from .models import Position
-from .query import Query
 from .telemetry import CursorAging, CursorDied, Observer, PageRead
+from .wire.pages import Entry
+from .wire.query import Query
 
 CURSOR_LIFE = timedelta(days=30)
 """After which a cursor expires (https://developers.samsara.com/docs/pagination)."""

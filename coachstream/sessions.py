@@ -7,7 +7,6 @@ from typing import get_args
 
 import anyio
 
-from . import query as queries
 from .arguments import async_function, at_least_one, flag, one_of, seconds
 from .backfill import READERS, BackfillReader
 from .background import Background
@@ -18,13 +17,14 @@ from .fetcher import Fetcher
 from .health import Pulse
 from .keeper import Keeper
 from .models import Position
-from .query import Query
 from .ratelimit import Limit
 from .reader import OnExpired, PageReader
 from .retry import RetryPolicy
 from .stream import OnMalformed, SessionStream
 from .telemetry import Observer, ShortPollInterval
 from .transport import Transport
+from .wire import query as queries
+from .wire.query import Query
 
 POLL_INTERVAL = 5.0
 """The documented minimum, in seconds, between questions to a feed that has nothing more

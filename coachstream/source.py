@@ -5,8 +5,8 @@ from typing import Protocol
 
 from .frontier import Frontier, Reading
 from .keeper import Keeper
-from .query import Query
-from .wire import Page
+from .wire.pages import Page
+from .wire.query import Query
 
 
 class Source(Protocol):

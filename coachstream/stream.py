@@ -12,7 +12,6 @@ import anyio
 from .background import Background, Ongoing
 from .checkpoints.postgres import Connection
 from .clock import Clock
-from .cursors import Entry
 from .errors import (
     ClosedError,
     InvalidArgumentError,
@@ -24,10 +23,10 @@ from .frontier import Frontier, OpenPage, Reading
 from .health import Health, Pulse
 from .keeper import LAST_SAVE, Keeper
 from .models import CoachingSession, Position
-from .query import Query
 from .reader import Reader
 from .telemetry import Observer, SessionMalformed, StreamEnded
-from .wire import Page
+from .wire.pages import Entry, Page
+from .wire.query import Query
 
 OnMalformed = Callable[[MalformedSessionError], Awaitable[None]]
 """Settles a session that can't be read; returning means it need not come again."""

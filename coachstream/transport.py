@@ -11,7 +11,6 @@ import msgspec
 from multidict import CIMultiDict
 from yarl import URL
 
-from . import wire
 from .clock import Clock
 from .credentials import Credentials, Secret
 from .errors import (
@@ -36,6 +35,7 @@ from .telemetry import (
     Throttled,
     TokenRenewed,
 )
+from .wire import refusals
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ class Transport:
     @property
     def server_now(self) -> datetime | None:
         """The server's time, as the ``Date`` of its last answer has it; None if it had none."""
-        if self._date is None or (theirs := wire.http_date(self._date[0])) is None:
+        if self._date is None or (theirs := refusals.http_date(self._date[0])) is None:
             return None
         return theirs + timedelta(seconds=self._clock.monotonic() - self._date[1])
 
@@ -219,7 +219,9 @@ def _refusal(answer: Answer, token: Secret, *, now: datetime, route: str) -> Api
     masked = CIMultiDict(
         (name, _masked(token, value) or "") for name, value in answer.headers.items()
     )
-    return wire.refusal(answer.status, masked, _without(token, answer.body), now=now, route=route)
+    return refusals.refusal(
+        answer.status, masked, _without(token, answer.body), now=now, route=route
+    )
 
 
 def _masked(token: Secret, value: str | None) -> str | None:

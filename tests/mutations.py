@@ -238,10 +238,10 @@ MUTATIONS = (
     ),
     Mutation(
         "a session that can't be read costs no other",
-        "wire",
+        "wire/pages",
         "entries=tuple(session(bytes(raw), keep_raw=keep_raw) for raw in loose.data or ()),",
         "entries=(),",
-        ("tests/test_wire.py",),
+        ("tests/wire/test_pages.py",),
     ),
     Mutation(
         "the watermark is no later than what waits",

@@ -16,7 +16,7 @@ FLOORS = [
     {"_version", "errors"},
     {"models", "clock", "arguments", "background"},
     {"telemetry"},
-    {"health", "lag", "logs", "query", "wire", "retry", "ratelimit", "credentials"},
+    {"health", "lag", "logs", "wire", "retry", "ratelimit", "credentials"},
     {"address"},
     {"lanes", "windows", "cursors", "checkpoints", "ledger"},
     {"frontier", "keeper", "exchange", "failures"},
@@ -33,29 +33,47 @@ FLOORS = [
     {"demo"},
     {"cli"},
 ]
+"""Modules at the top and wings, from the ground up: each may import only what lies below it."""
 ANNEXES = {"emulator": set[str](), "testing": {"__init__", "checkpoints", "emulator"}}
-"""Subpackages that stand beside the house, and what of it they may import."""
+"""Wings that stand beside the house, and what of it they may import."""
 OPEN_TO_ANNEXES = {"demo", "cli"}
-"""The only rooms that may import an annex, and that only the emulator."""
+"""The only places that may import an annex, and that only the emulator."""
 
 ONE_DOOR = {
     "aiohttp": {"exchange", "client"},
     "aiolimiter": {"ratelimit"},
+    "asyncpg": {"checkpoints.postgres"},
     "click": {"cli"},
+    "nats": {"checkpoints.nats"},
+    "redis": {"checkpoints.redis"},
     "rich": {"cli", "demo", "screen"},
+    "sqlite3": {"checkpoints.sqlite"},
 }
-"""Outside libraries and the rooms that may import them. (`client` only names a type.)"""
-PURE = {"address", "arguments", "cursors", "errors", "frontier", "lanes", "models"}
-PURE |= {"query", "retry", "windows", "wire"}
+"""Outside libraries and the modules that may import them. (`client` only names a type.)"""
+PURE = {"arguments", "cursors", "errors", "frontier", "lanes", "models", "retry", "windows", "wire"}
+"""Modules and wings without I/O, clock or event loop."""
 BANNED_IN_PURE = {"asyncio", "anyio", "time", "os", "socket", "aiohttp"}
+
+LONGEST_MODULE = 360
+"""Lines. A longer module holds more than one idea."""
 
 MODULES = sorted(HOUSE.rglob("*.py"))
 
 
-def room(path: Path) -> str:
-    """The module's name in the house, or the annex it is part of."""
-    parts = path.relative_to(HOUSE).parts
-    return parts[0] if len(parts) > 1 else path.stem
+def name(path: Path) -> str:
+    """The module's name within the package: ``feed.reader``; a wing's own is ``feed``."""
+    parts = path.relative_to(HOUSE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def place(path: Path) -> str:
+    """The module at the top, or the wing that the module is part of."""
+    return name(path).partition(".")[0]
+
+
+NAMES = {name(path) for path in MODULES}
+IN_THE_HOUSE = [path for path in MODULES if place(path) not in ANNEXES]
+IN_ANNEXES = [path for path in MODULES if place(path) in ANNEXES]
 
 
 def imports(path: Path) -> set[str]:
@@ -64,70 +82,77 @@ def imports(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {name.name for name in node.names}
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             stem = ".".join([*base, *([node.module] if node.module else [])])
-            # `from . import wire` names rooms; `from .wire import Page` names things in one.
-            names = [f"{stem}.{name.name}" for name in node.names] if not node.module else [stem]
-            found |= set(names)
+            # `from .wire import pages` names a module; `from .wire.pages import Page` what is in one.
+            names = {f"{stem}.{alias.name}" for alias in node.names}
+            modules = {one for one in names if one.removeprefix("coachstream.") in NAMES}
+            found |= modules or {stem}
     return found
 
 
 def leans_on(path: Path) -> set[str]:
-    """Rooms of the house that a module imports."""
-    rooms = set()
-    for name in imports(path):
-        parts = name.split(".")
-        if parts[0] == "coachstream":
-            rooms.add(parts[1] if len(parts) > 1 else "__init__")
-    return rooms - {room(path)}
+    """Names of this package's modules that a module imports."""
+    ours = {one for one in imports(path) if one.split(".")[0] == "coachstream"}
+    names = {one.partition(".")[2] or "__init__" for one in ours}
+    return {one for one in names if one in NAMES}
 
 
-def test_every_module_stands_on_a_floor():
-    floors = [name for floor in FLOORS for name in floor]
+def places(path: Path) -> set[str]:
+    """Modules at the top and wings that a module imports, but for its own."""
+    return {one.partition(".")[0] for one in leans_on(path)} - {place(path)}
+
+
+def test_every_module_and_wing_stands_on_a_floor():
+    floors = [one for floor in FLOORS for one in floor]
     assert len(floors) == len(set(floors))
-    assert {room(path) for path in MODULES} == set(floors) | set(ANNEXES)
+    assert {place(path) for path in MODULES} == set(floors) | set(ANNEXES)
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if room(p) not in ANNEXES], ids=room)
+@pytest.mark.parametrize("path", IN_THE_HOUSE, ids=name)
 def test_imports_only_go_down(path):
-    floor = next(number for number, rooms in enumerate(FLOORS) if room(path) in rooms)
+    floor = next(number for number, here in enumerate(FLOORS) if place(path) in here)
     below = set().union(*FLOORS[:floor])
-    allowed = below | ({"emulator"} if room(path) in OPEN_TO_ANNEXES else set())
-    assert leans_on(path) <= allowed
+    allowed = below | ({"emulator"} if place(path) in OPEN_TO_ANNEXES else set())
+    assert places(path) <= allowed
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in MODULES if room(p) in ANNEXES], ids=lambda p: str(p.relative_to(HOUSE))
-)
+@pytest.mark.parametrize("path", IN_ANNEXES, ids=name)
 def test_annexes_stand_alone(path):
-    assert leans_on(path) <= ANNEXES[room(path)]
+    assert places(path) <= ANNEXES[place(path)]
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if room(p) not in ANNEXES], ids=room)
+def test_no_imports_go_in_circles():
+    left = {name(path): leans_on(path) - {name(path)} for path in MODULES}
+    while free := {one for one, below in left.items() if not below & left.keys()}:
+        left = {one: below for one, below in left.items() if one not in free}
+    assert left == {}
+
+
+@pytest.mark.parametrize("path", IN_THE_HOUSE, ids=name)
 def test_each_outside_library_has_one_door(path):
-    for name in imports(path):
-        outside = name.split(".", maxsplit=1)[0]
-        assert room(path) in ONE_DOOR.get(outside, {room(path)}), name
+    for imported in imports(path):
+        doors = ONE_DOOR.get(imported.partition(".")[0])
+        assert doors is None or {name(path), place(path)} & doors, imported
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if room(p) in PURE], ids=room)
+@pytest.mark.parametrize("path", [p for p in MODULES if {name(p), place(p)} & PURE], ids=name)
 def test_pure_modules_touch_neither_time_nor_network(path):
-    outside = {name.split(".", maxsplit=1)[0] for name in imports(path)}
+    outside = {imported.partition(".")[0] for imported in imports(path)}
     assert not outside & BANNED_IN_PURE
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(HOUSE)))
+@pytest.mark.parametrize("path", MODULES, ids=name)
 def test_a_module_is_one_idea(path):
-    assert len(path.read_text().splitlines()) <= 360, "more than one idea: make it two rooms"
+    assert len(path.read_text().splitlines()) <= LONGEST_MODULE, "make it two modules"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(HOUSE)))
+@pytest.mark.parametrize("path", MODULES, ids=name)
 def test_every_module_can_be_imported_first(path):
     parts = path.relative_to(HOUSE.parent).with_suffix("").parts
-    name = ".".join(part for part in parts if part != "__init__")
-    assert importlib.import_module(name)
+    assert importlib.import_module(".".join(part for part in parts if part != "__init__"))
 
 
 def test_importing_sets_nothing_and_loads_no_extra():

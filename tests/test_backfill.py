@@ -25,8 +25,8 @@ from coachstream.emulator import (
 )
 from coachstream.emulator.clock import stamp_text, to_ms
 from coachstream.emulator.world import BIRTHDAY as BIRTH
-from coachstream.query import Query, sessions_query
 from coachstream.telemetry import BackfillProgress, PageRead, RetryScheduled
+from coachstream.wire.query import Query, sessions_query
 from tests.support.emulated import LONG_AGO, feed, key, keys, most_in_a_second, unlimited
 from tests.support.virtual_time import LeapingClock, LoopClock, pass_time, virtual
 

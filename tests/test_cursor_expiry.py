@@ -10,8 +10,8 @@ from coachstream import BadRequestError, CursorExpiredError, Position, consume
 from coachstream.checkpoints import MemoryStore
 from coachstream.emulator import World, refuse
 from coachstream.emulator.world import BIRTHDAY
-from coachstream.query import sessions_query
 from coachstream.telemetry import CursorAging, CursorDied
+from coachstream.wire.query import sessions_query
 from tests.support.emulated import LONG_AGO, feed, key
 from tests.support.virtual_time import LoopClock, pass_time, virtual
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from coachstream import ForbiddenError, StreamState, wire
+from coachstream import ForbiddenError, StreamState
 from coachstream.emulator import (
     Profile,
     World,
@@ -16,6 +16,7 @@ from coachstream.emulator import (
     serve,
 )
 from coachstream.telemetry import PageRead, RequestFinished, RequestStarted, RetryScheduled
+from coachstream.wire import pages
 from tests.support.emulated import LONG_AGO, feed, key, keys, unlimited
 from tests.support.virtual_time import LoopClock, pass_time, virtual
 
@@ -185,13 +186,13 @@ async def test_a_time_out_while_the_next_page_is_on_its_way_loses_and_repeats_no
 @virtual
 async def test_the_next_question_leaves_before_this_answer_is_decoded(monkeypatch):
     order = []
-    decode = wire.sessions_page
+    decode = pages.sessions_page
 
     def decoding(body, **more):
         order.append("decode")
         return decode(body, **more)
 
-    monkeypatch.setattr(wire, "sessions_page", decoding)
+    monkeypatch.setattr(pages, "sessions_page", decoding)
 
     def observe(event):
         if isinstance(event, RequestStarted):
@@ -241,4 +242,4 @@ async def test_a_malformed_session_costs_no_page_that_came_ahead():
     ],
 )
 def test_the_outlook_of_a_page(body, cursor):
-    assert wire.outlook(body.encode()) == cursor
+    assert pages.outlook(body.encode()) == cursor

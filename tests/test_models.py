@@ -5,15 +5,16 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from coachstream import BehaviorType, CoachingType, EventSourceType, SessionStatus, models, wire
+from coachstream import BehaviorType, CoachingType, EventSourceType, SessionStatus, models
 from coachstream.models import CoachAssignment, CoachingSession, Pagination
+from coachstream.wire import assignments, pages
 from tests.support import payloads
 
 TIME = datetime(2019, 6, 13, 19, 8, 25, tzinfo=UTC)
 
 
 def test_every_documented_field_of_a_session_is_read():
-    (session,) = wire.sessions_page(payloads.page(payloads.SESSION)).sessions
+    (session,) = pages.sessions_page(payloads.page(payloads.SESSION)).sessions
     (behavior,) = session.behaviors
     assert behavior.coachable_events is not None
     (event,) = behavior.coachable_events
@@ -41,7 +42,7 @@ def test_every_documented_field_of_a_session_is_read():
 
 
 def test_what_is_optional_may_be_absent():
-    (session,) = wire.sessions_page(payloads.page(payloads.LEAST_SESSION)).sessions
+    (session,) = pages.sessions_page(payloads.page(payloads.LEAST_SESSION)).sessions
     assert session.behaviors == ()
     assert session.driver.external_ids is None
     assert session.assigned_coach_id is None
@@ -52,7 +53,7 @@ def test_what_is_optional_may_be_absent():
 
 
 def test_both_shapes_of_an_assignment_are_read():
-    (listed,), pagination = wire.assignments_page(payloads.page(payloads.ASSIGNMENT))
+    (listed,), pagination = assignments.assignments_page(payloads.page(payloads.ASSIGNMENT))
     assert listed == CoachAssignment(
         driver=models.Driver(driver_id="0987", external_ids={"payrollId": "ABFS18600"}),
         coach_id="45646",
@@ -60,7 +61,7 @@ def test_both_shapes_of_an_assignment_are_read():
         updated_at_time=TIME,
     )
     assert pagination == Pagination(end_cursor="MjkY", has_next_page=True)
-    changed = wire.assignment_change(msgspec.json.encode({"data": payloads.CHANGE}))
+    changed = assignments.assignment_change(msgspec.json.encode({"data": payloads.CHANGE}))
     assert changed == CoachAssignment(
         driver=models.Driver(driver_id="45646"),
         coach_id="45646",
@@ -72,10 +73,10 @@ def test_both_shapes_of_an_assignment_are_read():
 @pytest.mark.parametrize("coach", [{}, {"coachId": ""}, {"coachId": None}])
 def test_no_coach_is_none_however_it_is_spelled(coach):
     bare = {name: value for name, value in payloads.CHANGE.items() if name != "coachId"}
-    changed = wire.assignment_change(msgspec.json.encode({"data": bare | coach}))
+    changed = assignments.assignment_change(msgspec.json.encode({"data": bare | coach}))
     assert changed.coach_id is None
     bare = {name: value for name, value in payloads.ASSIGNMENT.items() if name != "coachId"}
-    (listed,), _ = wire.assignments_page(payloads.page(bare | coach))
+    (listed,), _ = assignments.assignments_page(payloads.page(bare | coach))
     assert listed.coach_id is None
 
 
@@ -102,6 +103,6 @@ def test_constants_hold_the_documented_values():
 
 
 def test_a_session_can_be_encoded_and_read_again():
-    (session,) = wire.sessions_page(payloads.page(payloads.SESSION)).sessions
+    (session,) = pages.sessions_page(payloads.page(payloads.SESSION)).sessions
     again = msgspec.json.decode(msgspec.json.encode(session), type=CoachingSession)
     assert again == session

@@ -1,9 +1,9 @@
 """What an attacker or a careless proxy could do, and what becomes of it.
 
-The transport's own tests (bad addresses, masked errors, redirects) are in test_transport.py; those of
+The transport's own tests (bad addresses, masked errors, redirects) are in its folder; those of
 certificates and of servers that repeat the request are in tests/chaos; those of the stores' files
-are with their stores; odd ids are in test_injection.py. tests/support/leaks.py searches the output of
-all tests for the token.
+are with their stores; odd ids are in test_injection.py. tests/support/leaks.py searches the output
+of all tests for the token.
 """
 
 import asyncio

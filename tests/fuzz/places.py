@@ -18,8 +18,8 @@ from coachstream.cursors import Walk
 from coachstream.emulator.world import BIRTHDAY
 from coachstream.keeper import Keeper
 from coachstream.models import Position
-from coachstream.query import Query
 from coachstream.reader import PageReader
+from coachstream.wire.query import Query
 from tests.contracts.positions import QUERY, full
 from tests.fuzz.readers import shape, shown
 

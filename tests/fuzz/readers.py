@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from coachstream import ApiError, CoachingSession, MalformedSessionError, UndecodableError, wire
-from coachstream.wire import Page
+from coachstream import ApiError, CoachingSession, MalformedSessionError, UndecodableError
+from coachstream.wire import assignments, lenient, pages, refusals
+from coachstream.wire.pages import Page
 from tests.support import payloads
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -35,7 +36,7 @@ def check(data: bytes) -> str:
 
 def _as_a_page(body: bytes) -> str:
     try:
-        fast = wire.sessions_page(body)
+        fast = pages.sessions_page(body)
     except UndecodableError as error:
         shown(error)
         assert _page_or_none(body, keep_raw=True) is None
@@ -44,7 +45,7 @@ def _as_a_page(body: bytes) -> str:
     assert slow is not None
     assert _essence(fast) == _essence(slow)
     assert fast.size == slow.size == len(body)
-    mended = wire._mended_text(body)
+    mended = lenient.mended_text(body)
     verbatim = mended == body.removeprefix(b"\xef\xbb\xbf")
     for one in slow.entries:
         assert one.raw is not None
@@ -55,7 +56,7 @@ def _as_a_page(body: bytes) -> str:
 
 def _page_or_none(body: bytes, *, keep_raw: bool) -> Page | None:
     try:
-        return wire.sessions_page(body, keep_raw=keep_raw)
+        return pages.sessions_page(body, keep_raw=keep_raw)
     except UndecodableError:
         return None
 
@@ -71,20 +72,20 @@ def _essence(page: Page) -> object:
 
 
 def _as_a_session(raw: bytes) -> str:
-    read = wire.session(raw)
+    read = pages.session(raw)
     if isinstance(read, MalformedSessionError):
         assert read.raw == raw
         shown(read)
     elif raw.count(b"[") + raw.count(b"{") < _SHALLOW:
-        assert read == wire._mended(raw), "the slow way reads it otherwise"
-        assert wire.session(msgspec.json.encode(read)) == read
+        assert read == pages._mended(raw), "the slow way reads it otherwise"
+        assert pages.session(msgspec.json.encode(read)) == read
     if _is_one_value(raw):
-        page = wire.sessions_page(
+        page = pages.sessions_page(
             b'{"data":[%s,%s,%s],"pagination":{"endCursor":"x","hasNextPage":true}}'
             % (GOOD, raw, LEAST)
         )
         before, itself, after = page.entries
-        assert (before, after) == (wire.session(GOOD), wire.session(LEAST))
+        assert (before, after) == (pages.session(GOOD), pages.session(LEAST))
         assert type(itself) is type(read)
         assert itself == read or (
             isinstance(itself, MalformedSessionError) and itself.raw == raw.strip(b" \t\r\n")
@@ -94,7 +95,7 @@ def _as_a_session(raw: bytes) -> str:
 
 def _is_one_value(raw: bytes) -> bool:
     """Tell whether this is one JSON value, of text that needs no mending, not too deep."""
-    if raw.count(b"[") + raw.count(b"{") >= _SHALLOW or wire._mended_text(raw) != raw:
+    if raw.count(b"[") + raw.count(b"{") >= _SHALLOW or lenient.mended_text(raw) != raw:
         return False
     try:
         msgspec.json.decode(raw)
@@ -106,13 +107,13 @@ def _is_one_value(raw: bytes) -> bool:
 def _as_assignments(body: bytes) -> str:
     outcome = []
     try:
-        assignments, _ = wire.assignments_page(body)
-        assert all(one.coach_id != "" for one in assignments)
+        listed, _ = assignments.assignments_page(body)
+        assert all(one.coach_id != "" for one in listed)
         outcome.append("assignments")
     except UndecodableError as error:
         shown(error)
     try:
-        assert wire.assignment_change(body).coach_id != ""
+        assert assignments.assignment_change(body).coach_id != ""
         outcome.append("change")
     except UndecodableError as error:
         shown(error)
@@ -121,7 +122,7 @@ def _as_assignments(body: bytes) -> str:
 
 def _as_a_refusal(body: bytes) -> str:
     status = 100 + (body[0] * 4 + len(body)) % 900 if body else 503
-    error = wire.refusal(status, {}, body, now=NOW, route="GET /x")
+    error = refusals.refusal(status, {}, body, now=NOW, route="GET /x")
     assert isinstance(error, ApiError)
     assert error.status == status
     assert len(error.body) <= 4096
@@ -133,8 +134,8 @@ def _as_headers(data: bytes) -> str:
     """Read the text as Retry-After and as Date, in each other's company."""
     value, _, date = data[:200].decode("latin-1").partition("\n")
     headers = {"Retry-After": value, "Date": date or value}
-    seconds = wire.retry_after(headers, now=NOW)
-    assert seconds is None or 0 <= seconds <= wire.LONGEST_WAIT
+    seconds = refusals.retry_after(headers, now=NOW)
+    assert seconds is None or 0 <= seconds <= refusals.LONGEST_WAIT
     return "wait" if seconds is not None else "no wait"
 
 

@@ -11,8 +11,8 @@ from coachstream.emulator.clock import to_ms
 from coachstream.emulator.cursors import SEAM
 from coachstream.emulator.history import Version
 from coachstream.frontier import RECENT
-from coachstream.query import Query
 from coachstream.reader import OVERLAP
+from coachstream.wire.query import Query
 from tests.guarantees.histories import Key, Witness
 from tests.simulate.journal import Journal, spelled_anew
 from tests.simulate.plan import Plan, SubjectPlan

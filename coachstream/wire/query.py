@@ -15,9 +15,9 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from .arguments import flag
-from .errors import InvalidArgumentError
-from .models import FILTER_STATUSES
+from ..arguments import flag
+from ..errors import InvalidArgumentError
+from ..models import FILTER_STATUSES
 
 
 class Query(msgspec.Struct, frozen=True):

@@ -1,0 +1,118 @@
+"""Refusals and the headers that say when to ask again: whatever they say, they are our errors."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coachstream import ApiError, errors
+from coachstream.wire import refusals
+from tests.support import payloads
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+STATUSES = {
+    307: errors.RedirectError,
+    400: errors.BadRequestError,
+    401: errors.UnauthorizedError,
+    403: errors.ForbiddenError,
+    404: errors.NotFoundError,
+    405: errors.MethodNotAllowedError,
+    408: errors.RequestTimeoutError,
+    413: errors.ContentTooLargeError,
+    418: errors.ApiError,
+    429: errors.RateLimitError,
+    500: errors.InternalServerError,
+    501: errors.NotImplementedApiError,
+    502: errors.BadGatewayError,
+    503: errors.ServiceUnavailableError,
+    504: errors.GatewayTimeoutError,
+    520: errors.ServerError,
+}
+TRANSIENT = {408, 429, 500, 502, 503, 504, 520}
+
+
+@pytest.mark.parametrize(("status", "kind"), STATUSES.items())
+def test_each_status_has_its_error(status, kind):
+    body = json.dumps(payloads.ERROR).encode()
+    error = refusals.refusal(status, {"Request-Id": "h"}, body, now=NOW)
+    assert type(error) is kind
+    assert error.status == status
+    assert error.message == "Invalid token."
+    assert error.request_id == "h"
+    assert error.body == body
+    assert error.transient == (status in TRANSIENT)
+    hint = f" ({kind.hint})" if kind.hint else ""
+    assert str(error) == f"{status}: Invalid token.{hint} (request h)"
+
+
+def test_the_request_id_may_stand_in_the_body_only():
+    error = refusals.refusal(500, {}, json.dumps(payloads.ERROR).encode(), now=NOW)
+    assert error.request_id == "8916e1c1"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"404 page not found", "404 page not found"),
+        (b"<html>\n <b>Bad   gateway", "<html> <b>Bad gateway"),
+        (b"", "no message"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b'{"message": 7}', '{"message": 7}'),
+    ],
+)
+def test_a_refusal_need_not_be_json(body, message):
+    assert refusals.refusal(502, {}, body, now=NOW).message == message
+
+
+@given(st.integers(100, 999), st.dictionaries(st.text(), st.text()), st.binary(), st.text())
+def test_any_refusal_is_an_api_error(status, headers, body, retry_after):
+    error = refusals.refusal(status, headers | {"Retry-After": retry_after}, body, now=NOW)
+    assert isinstance(error, ApiError)
+    assert error.retry_after is None or 0 <= error.retry_after < float("inf")
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0.40235", 0.40235),
+        ("30.5", 30.5),
+        ("7", 7.0),
+        (" 1.7 ", 1.7),
+        ("0", 0.0),
+        (".5", 0.5),
+        ("Fri, 02 Jan 2026 03:04:35 GMT", 30.0),
+        ("Fri, 02 Jan 2026 03:04:00 GMT", 0.0),
+        ("-1", None),
+        ("nan", None),
+        ("inf", None),
+        ("1e3", None),
+        ("9" * 400, 86_400.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400.0),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_retry_after_is_a_float_an_integer_or_a_date(value, seconds):
+    assert refusals.retry_after({"Retry-After": value}, now=NOW) == seconds
+
+
+def test_no_retry_after_is_none():
+    assert refusals.retry_after({}, now=NOW) is None
+
+
+@given(st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1)), st.integers(0, 86_400))  # noqa: DTZ001
+def test_a_date_counts_from_the_servers_own_clock(date, seconds):
+    form = "{:%a, %d %b %Y %H:%M:%S} GMT"
+    headers = {
+        "Date": form.format(date),
+        "Retry-After": form.format(date + timedelta(seconds=seconds)),
+    }
+    assert refusals.retry_after(headers, now=NOW) == seconds
+
+
+@given(st.text())
+def test_no_text_of_retry_after_breaks_anything(value):
+    refusals.retry_after({"Retry-After": value, "Date": value}, now=NOW)
