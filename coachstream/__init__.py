@@ -5,7 +5,6 @@ from .client import Client
 from .clock import Clock, SystemClock
 from .consume import consume
 from .consumer import Report
-from .credentials import TokenProvider
 from .errors import (
     AnswerTimeoutError,
     ApiError,
@@ -47,6 +46,8 @@ from .errors import (
 )
 from .failures import OnFailure, Retry
 from .health import Health, StreamState
+from .http.credentials import TokenProvider
+from .http.rate_limit import RateLimits
 from .ledger import FailedSession, FileLedger, Ledger, MemoryLedger, Replay, replay
 from .models import (
     Behavior,
@@ -61,7 +62,6 @@ from .models import (
     Position,
     SessionStatus,
 )
-from .ratelimit import RateLimits
 from .retry import RetryPolicy
 from .stream import SessionStream
 from .telemetry import Event, Observer

@@ -4,12 +4,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Self
 
-from .background import Background, Ongoing
 from .errors import CursorLoopError
+from .http.rate_limit import Limit
+from .http.transport import Transport
 from .models import CoachAssignment, Pagination
-from .ratelimit import Limit
 from .retry import Patience
-from .transport import Transport
+from .tasks import Background, Ongoing
 from .wire import assignments
 from .wire import query as queries
 from .wire.query import Query

@@ -6,13 +6,13 @@ from functools import partial
 
 import msgspec
 
-from .background import Background
 from .clock import Clock
 from .errors import ClosedError
 from .frontier import Reading
 from .models import Position
 from .past import Past
 from .reader import OVERLAP, PageReader
+from .tasks import Background
 from .telemetry import BackfillProgress, Observer
 from .windows import Window, Windows
 from .wire.query import Query

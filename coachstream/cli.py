@@ -35,9 +35,9 @@ from coachstream import (
 )
 from coachstream.emulator import Emulator, World
 
-from .address import REGIONS
-from .credentials import VARIABLE
 from .demo import run as show_all
+from .http.address import REGIONS
+from .http.credentials import VARIABLE
 from .models import FILTER_STATUSES
 from .outlet import Outlet
 from .sessions import POLL_INTERVAL

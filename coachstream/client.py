@@ -9,20 +9,21 @@ from typing import Self
 import aiohttp
 import anyio
 
-from .address import server_url
 from .arguments import at_least_one, instance_of, plain_function, seconds
 from .assignments import Assignments
-from .background import Background
 from .clock import Clock, SystemClock
-from .credentials import Credentials, Secret, TokenProvider
 from .errors import InvalidArgumentError
-from .exchange import MAX_PAGE_BYTES, TIMEOUT, Exchange
+from .health import GRACE
+from .http.address import server_url
+from .http.credentials import Credentials, Secret, TokenProvider
+from .http.exchange import MAX_PAGE_BYTES, TIMEOUT, Exchange
+from .http.rate_limit import RateLimits
+from .http.transport import Transport
 from .logs import log_event
-from .ratelimit import RateLimits
 from .retry import RetryPolicy
 from .sessions import Sessions
+from .tasks import Background
 from .telemetry import Observer, guarded
-from .transport import Transport
 
 
 class Client:
@@ -91,6 +92,7 @@ class Client:
             url=server_url(region=region, base_url=base_url),
             credentials=Credentials(token, background=self._background),
             exchange=exchange,
+            grace=GRACE,
             retry=retry,
             clock=clock,
             random=random,

@@ -11,14 +11,14 @@ from functools import partial
 import msgspec
 
 from . import lag
-from .background import Background, Ongoing
 from .clock import Clock
 from .errors import ClosedError
 from .health import Pulse
-from .ratelimit import Limit
+from .http.rate_limit import Limit
+from .http.transport import Transport
 from .retry import Patience
+from .tasks import Background, Ongoing
 from .telemetry import CaughtUp, Observer
-from .transport import Transport
 from .wire import pages
 from .wire.query import Query
 

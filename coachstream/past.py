@@ -13,10 +13,10 @@ from datetime import datetime
 import anyio
 import msgspec
 
-from .background import Background, Ongoing
 from .errors import ClosedError
 from .frontier import Key, Reading, keys
 from .reader import PageReader
+from .tasks import Background, Ongoing
 from .windows import Window, Windows
 
 AHEAD = 4 * 1024 * 1024

@@ -9,20 +9,20 @@ import anyio
 
 from .arguments import async_function, at_least_one, flag, one_of, seconds
 from .backfill import READERS, BackfillReader
-from .background import Background
 from .checkpoints import StoreLike
 from .clock import Clock
 from .errors import InvalidArgumentError
 from .fetcher import Fetcher
 from .health import Pulse
+from .http.rate_limit import Limit
+from .http.transport import Transport
 from .keeper import Keeper
 from .models import Position
-from .ratelimit import Limit
 from .reader import OnExpired, PageReader
 from .retry import RetryPolicy
 from .stream import OnMalformed, SessionStream
+from .tasks import Background
 from .telemetry import Observer, ShortPollInterval
-from .transport import Transport
 from .wire import query as queries
 from .wire.query import Query
 

@@ -9,7 +9,6 @@ from typing import Self
 
 import anyio
 
-from .background import Background, Ongoing
 from .checkpoints.postgres import Connection
 from .clock import Clock
 from .errors import (
@@ -24,6 +23,7 @@ from .health import Health, Pulse
 from .keeper import LAST_SAVE, Keeper
 from .models import CoachingSession, Position
 from .reader import Reader
+from .tasks import Background, Ongoing
 from .telemetry import Observer, SessionMalformed, StreamEnded
 from .wire.pages import Entry, Page
 from .wire.query import Query

@@ -14,13 +14,11 @@ HOUSE = Path(coachstream.__file__).parent
 
 FLOORS = [
     {"_version", "errors"},
-    {"models", "clock", "arguments", "background"},
-    {"telemetry"},
-    {"health", "lag", "logs", "wire", "retry", "ratelimit", "credentials"},
-    {"address"},
+    {"models", "clock", "arguments", "tasks"},
+    {"telemetry", "retry"},
+    {"health", "lag", "logs", "wire"},
     {"lanes", "windows", "cursors", "checkpoints", "ledger"},
-    {"frontier", "keeper", "exchange", "failures"},
-    {"transport"},
+    {"frontier", "keeper", "http", "failures"},
     {"fetcher"},
     {"source", "reader", "assignments"},
     {"past", "stream"},
@@ -40,8 +38,8 @@ OPEN_TO_ANNEXES = {"demo", "cli"}
 """The only places that may import an annex, and that only the emulator."""
 
 ONE_DOOR = {
-    "aiohttp": {"exchange", "client"},
-    "aiolimiter": {"ratelimit"},
+    "aiohttp": {"http.exchange", "client"},
+    "aiolimiter": {"http.rate_limit"},
     "asyncpg": {"checkpoints.postgres"},
     "click": {"cli"},
     "nats": {"checkpoints.nats"},
@@ -50,7 +48,18 @@ ONE_DOOR = {
     "sqlite3": {"checkpoints.sqlite"},
 }
 """Outside libraries and the modules that may import them. (`client` only names a type.)"""
-PURE = {"arguments", "cursors", "errors", "frontier", "lanes", "models", "retry", "windows", "wire"}
+PURE = {
+    "arguments",
+    "cursors",
+    "errors",
+    "frontier",
+    "http.address",
+    "lanes",
+    "models",
+    "retry",
+    "windows",
+    "wire",
+}
 """Modules and wings without I/O, clock or event loop."""
 BANNED_IN_PURE = {"asyncio", "anyio", "time", "os", "socket", "aiohttp"}
 
@@ -86,7 +95,7 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             stem = ".".join([*base, *([node.module] if node.module else [])])
-            # `from .wire import pages` names a module; `from .wire.pages import Page` what is in one.
+            # `from .wire import pages` imports a module, `from .wire.pages import Page` does not.
             names = {f"{stem}.{alias.name}" for alias in node.names}
             modules = {one for one in names if one.removeprefix("coachstream.") in NAMES}
             found |= modules or {stem}

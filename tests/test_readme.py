@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import coachstream
-from coachstream import Client, SystemClock, address
+from coachstream import Client, SystemClock
 from coachstream.emulator import Emulator, World
+from coachstream.http import address
 from tests.support.emulated import TOKEN
 
 ROOT = Path(__file__).parent.parent

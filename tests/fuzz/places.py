@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from coachstream import CheckpointError
 from coachstream.backfill import BackfillReader
-from coachstream.background import Background
 from coachstream.checkpoints import MemoryStore
 from coachstream.checkpoints.kept import Kept, restore, seal, unseal
 from coachstream.checkpoints.record import decode, encode
@@ -19,6 +18,7 @@ from coachstream.emulator.world import BIRTHDAY
 from coachstream.keeper import Keeper
 from coachstream.models import Position
 from coachstream.reader import PageReader
+from coachstream.tasks import Background
 from coachstream.wire.query import Query
 from tests.contracts.positions import QUERY, full
 from tests.fuzz.readers import shape, shown

@@ -13,8 +13,8 @@ from yarl import URL
 from coachstream import AnswerTimeoutError, Client, ConnectionLostError, Observer
 from coachstream.emulator import Emulator
 from coachstream.emulator.clock import WorldClock
-from coachstream.exchange import Answer
-from coachstream.ratelimit import Limit
+from coachstream.http.exchange import Answer
+from coachstream.http.rate_limit import Limit
 from tests.support.emulated import TOKEN
 from tests.support.virtual_time import LoopClock
 

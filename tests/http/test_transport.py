@@ -34,8 +34,6 @@ from coachstream import (
     UnauthorizedError,
     UndecodableError,
 )
-from coachstream.background import Background
-from coachstream.credentials import Credentials, Secret
 from coachstream.emulator import (
     Emulator,
     cut_short,
@@ -47,6 +45,8 @@ from coachstream.emulator import (
     serve,
     stall,
 )
+from coachstream.http.credentials import Credentials, Secret
+from coachstream.tasks import Background
 from coachstream.telemetry import LimitLowered, RequestStarted, RetryScheduled, TokenRenewed
 from tests.support import payloads
 from tests.support.emulated import LONG_AGO, TOKEN, feed, most_in_a_second

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coachstream import InvalidArgumentError, RateLimits
-from coachstream.ratelimit import Limit
+from coachstream.http.rate_limit import Limit
 from coachstream.testing import most_in_a_second
 from tests.support.virtual_time import LoopClock, VirtualLoop, pass_time, virtual
 

@@ -11,9 +11,8 @@ import msgspec
 from multidict import CIMultiDict
 from yarl import URL
 
-from .clock import Clock
-from .credentials import Credentials, Secret
-from .errors import (
+from ..clock import Clock
+from ..errors import (
     AnswerTimeoutError,
     ApiError,
     CoachStreamError,
@@ -22,11 +21,8 @@ from .errors import (
     UnauthorizedError,
     UndecodableError,
 )
-from .exchange import NETWORK_ERRORS, Answer, Exchange
-from .health import GRACE
-from .ratelimit import Limit
-from .retry import Patience, RetryPolicy
-from .telemetry import (
+from ..retry import Patience, RetryPolicy
+from ..telemetry import (
     LimitLowered,
     Observer,
     RequestFinished,
@@ -35,7 +31,10 @@ from .telemetry import (
     Throttled,
     TokenRenewed,
 )
-from .wire import refusals
+from ..wire import refusals
+from .credentials import Credentials, Secret
+from .exchange import NETWORK_ERRORS, Answer, Exchange
+from .rate_limit import Limit
 
 T = TypeVar("T")
 
@@ -63,6 +62,7 @@ class Transport:
         url: URL,
         credentials: Credentials,
         exchange: Exchange,
+        grace: float,
         retry: RetryPolicy,
         clock: Clock,
         random: Random,
@@ -71,6 +71,7 @@ class Transport:
         self._url = str(url).rstrip("/")
         self._credentials = credentials
         self._exchange = exchange
+        self._grace = grace  # seconds past its own time-out after which a request is abandoned
         self._retry = retry
         self._clock = clock
         self._random = random
@@ -204,11 +205,11 @@ class Transport:
         and then whoever waits for the answer would wait for ever. Asked again, it takes another
         connection.
         """
-        with anyio.move_on_after(self.timeout + GRACE):
+        with anyio.move_on_after(self.timeout + self._grace):
             return await self._exchange.ask(
                 request.method, request.url, token=token, limit=request.limit
             )
-        raise AnswerTimeoutError(f"no answer and no error {GRACE:g} s after the time-out")
+        raise AnswerTimeoutError(f"no answer and no error {self._grace:g} s after the time-out")
 
     async def aclose(self) -> None:
         """Close what we opened."""

@@ -4,8 +4,8 @@ from ipaddress import ip_address
 
 from yarl import URL
 
-from .arguments import one_of
-from .errors import InvalidArgumentError
+from ..arguments import one_of
+from ..errors import InvalidArgumentError
 
 REGIONS = {
     "us": "https://api.samsara.com",

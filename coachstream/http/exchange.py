@@ -14,10 +14,9 @@ import msgspec
 from aiohttp.connector import Connection
 from yarl import URL
 
-from ._version import __version__
-from .clock import Clock
-from .credentials import Secret
-from .errors import (
+from .._version import __version__
+from ..clock import Clock
+from ..errors import (
     AnswerTimeoutError,
     ClosedError,
     ConnectError,
@@ -25,8 +24,9 @@ from .errors import (
     PageTooLargeError,
     TransportError,
 )
-from .ratelimit import Limit
-from .wire import refusals
+from ..wire import refusals
+from .credentials import Secret
+from .rate_limit import Limit
 
 TIMEOUT = 100.0
 """Seconds for a whole answer; the server's own limit is 90

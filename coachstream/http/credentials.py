@@ -6,8 +6,8 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import SupportsIndex
 
-from .background import Background
-from .errors import InvalidArgumentError
+from ..errors import InvalidArgumentError
+from ..tasks import Background
 
 VARIABLE = "SAMSARA_API_TOKEN"
 """The environment variable read when no token is given."""

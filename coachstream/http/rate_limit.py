@@ -8,8 +8,8 @@ halves, and it creeps back to the full rate with every request let through.
 import anyio
 from aiolimiter import AsyncLimiter
 
-from .arguments import positive
-from .clock import Clock
+from ..arguments import positive
+from ..clock import Clock
 
 SESSIONS_PER_SECOND = 5.0
 """Documented for ``GET /coaching/sessions/stream`` in Samsara's OpenAPI description."""
