@@ -45,7 +45,7 @@ from .errors import (
     UndecodableError,
 )
 from .failures import OnFailure, Retry
-from .health import Health, StreamState
+from .feed.health import Health, StreamState
 from .http.credentials import TokenProvider
 from .http.rate_limit import RateLimits
 from .ledger import FailedSession, FileLedger, Ledger, MemoryLedger, Replay, replay

@@ -13,7 +13,7 @@ from .arguments import at_least_one, instance_of, plain_function, seconds
 from .assignments import Assignments
 from .clock import Clock, SystemClock
 from .errors import InvalidArgumentError
-from .health import GRACE
+from .feed.health import GRACE
 from .http.address import server_url
 from .http.credentials import Credentials, Secret, TokenProvider
 from .http.exchange import MAX_PAGE_BYTES, TIMEOUT, Exchange

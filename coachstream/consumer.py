@@ -8,11 +8,12 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
-from . import lag
 from .clock import Clock
 from .errors import MalformedSessionError
 from .failures import Failures
-from .frontier import OpenPage, Reading
+from .feed import lag
+from .feed.reading import Reading
+from .frontier import OpenPage
 from .keeper import INTERVAL, Keeper
 from .lanes import Lanes
 from .ledger import Handler

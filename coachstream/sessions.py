@@ -8,17 +8,17 @@ from typing import get_args
 import anyio
 
 from .arguments import async_function, at_least_one, flag, one_of, seconds
-from .backfill import READERS, BackfillReader
 from .checkpoints import StoreLike
 from .clock import Clock
 from .errors import InvalidArgumentError
-from .fetcher import Fetcher
-from .health import Pulse
+from .feed.backfill import READERS, BackfillReader
+from .feed.fetcher import Fetcher
+from .feed.health import HealthMonitor
+from .feed.reader import OnExpired, PageReader
 from .http.rate_limit import Limit
 from .http.transport import Transport
 from .keeper import Keeper
 from .models import Position
-from .reader import OnExpired, PageReader
 from .retry import RetryPolicy
 from .stream import OnMalformed, SessionStream
 from .tasks import Background
@@ -225,8 +225,8 @@ class Sessions:
         if keeper is not None and after is not None:
             raise InvalidArgumentError("after", "the place is kept in the store; give one of both")
         start = Position(query=query.wire, origin=query.wire, cursor=after)
-        pulse = Pulse(timeout=self._transport.timeout, now=self._clock.monotonic())
-        observer = pulse.telling(self._observer, self._clock)
+        monitor = HealthMonitor(timeout=self._transport.timeout, now=self._clock.monotonic())
+        observer = monitor.telling(self._observer, self._clock)
 
         def open_reader(start: Position) -> PageReader:
             fetcher = Fetcher(
@@ -235,7 +235,7 @@ class Sessions:
                 patience=self._retry.for_a_stream(),
                 background=self._background,
                 clock=self._clock,
-                pulse=pulse,
+                monitor=monitor,
                 observer=observer,
                 keep_raw=keep_raw,
             )
@@ -260,7 +260,7 @@ class Sessions:
                 observer=observer,
             ),
             background=self._background,
-            pulse=pulse,
+            monitor=monitor,
             observer=observer,
             clock=self._clock,
             start=start,

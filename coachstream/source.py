@@ -3,7 +3,8 @@
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Protocol
 
-from .frontier import Frontier, Reading
+from .feed.reading import Reading
+from .frontier import Frontier
 from .keeper import Keeper
 from .wire.pages import Page
 from .wire.query import Query

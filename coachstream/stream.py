@@ -18,11 +18,12 @@ from .errors import (
     SaveUndoneError,
     StreamInUseError,
 )
-from .frontier import Frontier, OpenPage, Reading
-from .health import Health, Pulse
+from .feed.health import Health, HealthMonitor
+from .feed.reader import Reader
+from .feed.reading import Reading
+from .frontier import Frontier, OpenPage
 from .keeper import LAST_SAVE, Keeper
 from .models import CoachingSession, Position
-from .reader import Reader
 from .tasks import Background, Ongoing
 from .telemetry import Observer, SessionMalformed, StreamEnded
 from .wire.pages import Entry, Page
@@ -53,7 +54,7 @@ class SessionStream:
         query: Query,
         reader: Reader,
         background: Background,
-        pulse: Pulse,
+        monitor: HealthMonitor,
         observer: Observer,
         clock: Clock,
         start: Position,
@@ -62,7 +63,7 @@ class SessionStream:
     ) -> None:
         self._query = query
         self._reader = reader
-        self._pulse = pulse
+        self._monitor = monitor
         self._observer = observer
         self._clock = clock
         self._keeper = keeper
@@ -161,7 +162,7 @@ class SessionStream:
     def health(self) -> Health:
         """What the stream is doing right now."""
         self._settle_handed_out()
-        return self._pulse.health(
+        return self._monitor.health(
             now=self._clock.monotonic(),
             today=self._clock.now(),
             cursor_time=self._frontier.cursor_time,
@@ -231,7 +232,7 @@ class SessionStream:
             await self._close()
         if self._closed:
             raise StopAsyncIteration
-        self._pulse.go_on()
+        self._monitor.go_on()
         try:
             with self._alone():
                 if self._keeper is not None:

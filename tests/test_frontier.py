@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coachstream import MalformedSessionError, Position
-from coachstream.frontier import RECENT, Frontier, Reading
+from coachstream.feed.reading import RECENT, Reading
+from coachstream.frontier import Frontier
 from coachstream.models import CoachingSession, Driver
 
 BIRTH = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,15 +9,15 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from coachstream import CheckpointError
-from coachstream.backfill import BackfillReader
 from coachstream.checkpoints import MemoryStore
 from coachstream.checkpoints.kept import Kept, restore, seal, unseal
 from coachstream.checkpoints.record import decode, encode
-from coachstream.cursors import Walk
 from coachstream.emulator.world import BIRTHDAY
+from coachstream.feed.backfill import BackfillReader
+from coachstream.feed.paging import Pager
+from coachstream.feed.reader import PageReader
 from coachstream.keeper import Keeper
 from coachstream.models import Position
-from coachstream.reader import PageReader
 from coachstream.tasks import Background
 from coachstream.wire.query import Query
 from tests.contracts.positions import QUERY, full
@@ -96,7 +96,7 @@ def _usable(position: Position) -> bool:
         shown(error)
         return False
     reader = _reader(begun, events)
-    assert isinstance(reader._walk, Walk)
+    assert isinstance(reader._pager, Pager)
     reader._known_death()
     line = reader._overlapping().after(begun.cursor)
     assert line.isascii()

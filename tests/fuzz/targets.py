@@ -9,7 +9,7 @@ from coachstream.assignments import PATH as ASSIGNMENTS
 from coachstream.checkpoints.kept import Kept, seal
 from coachstream.checkpoints.record import encode
 from coachstream.emulator import Emulator, World
-from coachstream.fetcher import PATH as STREAM
+from coachstream.feed.fetcher import PATH as STREAM
 from tests.contracts.positions import full, position
 from tests.fuzz import places, readers
 from tests.support import payloads

@@ -5,7 +5,7 @@ import asyncio
 from coachstream import AnswerTimeoutError, StreamState, consume
 from coachstream.checkpoints import MemoryStore
 from coachstream.emulator import World
-from coachstream.health import GRACE
+from coachstream.feed.health import GRACE
 from coachstream.telemetry import (
     CaughtUp,
     HandlersStalled,

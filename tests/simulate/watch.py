@@ -10,8 +10,8 @@ from coachstream.emulator import Emulator
 from coachstream.emulator.clock import to_ms
 from coachstream.emulator.cursors import SEAM
 from coachstream.emulator.history import Version
-from coachstream.frontier import RECENT
-from coachstream.reader import OVERLAP
+from coachstream.feed.reader import OVERLAP
+from coachstream.feed.reading import RECENT
 from coachstream.wire.query import Query
 from tests.guarantees.histories import Key, Witness
 from tests.simulate.journal import Journal, spelled_anew

@@ -5,9 +5,9 @@ from enum import StrEnum
 
 import msgspec
 
-from .clock import Clock
-from .errors import RateLimitError
-from .telemetry import (
+from ..clock import Clock
+from ..errors import RateLimitError
+from ..telemetry import (
     CaughtUp,
     Event,
     Observer,
@@ -61,7 +61,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The last failure, also after things are well again."""
 
 
-class Pulse:
+class HealthMonitor:
     """Turns a stream's events into its state."""
 
     def __init__(self, *, timeout: float, now: float) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from coachstream import ConnectError, RateLimitError, StreamState
-from coachstream.health import GRACE, Pulse
+from coachstream.feed.health import GRACE, HealthMonitor
 from coachstream.telemetry import (
     CaughtUp,
     PageRead,
@@ -23,9 +23,9 @@ def read(sessions=1):
     return PageRead(sessions=sessions, repeated=0, malformed=0, size=1, has_next_page=True)
 
 
-def pulse(*events):
-    """A pulse that takes in one event each second, from second 1."""
-    one = Pulse(timeout=100, now=0)
+def monitor(*events):
+    """A monitor that takes in one event each second, from second 1."""
+    one = HealthMonitor(timeout=100, now=0)
     for second, event in enumerate(events, start=1):
         one.go_on()
         one.note(event, second)
@@ -61,35 +61,35 @@ THROTTLE = RetryScheduled(route="r", attempt=1, delay=4, error=RateLimitError(42
     ],
 )
 def test_events_add_up_to_a_state(events, state, since):
-    seen = health(pulse(*events), now=10)
+    seen = health(monitor(*events), now=10)
     assert seen.state == state
     assert seen.state_age == 10 - since
 
 
 @pytest.mark.parametrize(("event", "lasts"), [(STARTED, 100), (RETRY, 4), (CaughtUp(delay=5), 5)])
 def test_what_should_long_have_ended_has_stalled(event, lasts):
-    one = pulse(event)
+    one = monitor(event)
     assert health(one, now=1 + lasts + GRACE).state != StreamState.STALLED
     assert health(one, now=1 + lasts + GRACE + 0.1).state == StreamState.STALLED
 
 
 @pytest.mark.parametrize("event", [THROTTLE, Throttled(route="r", delay=9)])
 def test_waiting_for_a_limit_that_others_use_is_no_stall(event):
-    assert health(pulse(event), now=1e9).state == StreamState.THROTTLED
+    assert health(monitor(event), now=1e9).state == StreamState.THROTTLED
 
 
 def test_the_users_own_time_is_no_stall():
-    assert health(pulse(read()), now=1e9).state == StreamState.FOLLOWING
+    assert health(monitor(read()), now=1e9).state == StreamState.FOLLOWING
 
 
 def test_waiting_for_a_turn_is_no_stall():
-    one = pulse(CaughtUp(delay=5))
+    one = monitor(CaughtUp(delay=5))
     one.expect_nothing()
     assert health(one, now=1e9).state == StreamState.IDLE
 
 
 def test_ages_and_failures():
-    one = pulse()
+    one = monitor()
     one.answered(1)
     for event in (read(), RETRY, RETRY):
         one.note(event, 1)
@@ -110,23 +110,23 @@ def test_ages_and_failures():
 
 @pytest.mark.parametrize("failure", [RETRY, THROTTLE])
 def test_a_page_that_came_ahead_ends_the_trouble_before_it_is_read(failure):
-    one = pulse(read(), STARTED, failure, STARTED)
+    one = monitor(read(), STARTED, failure, STARTED)
     one.answered(2)
     assert health(one, now=1e9).state == StreamState.FOLLOWING
 
 
 def test_a_page_read_while_the_next_is_on_its_way_hides_no_stall():
-    one = pulse(STARTED, read())
+    one = monitor(STARTED, read())
     assert health(one, now=1 + 100 + GRACE + 0.1).state == StreamState.STALLED
 
 
 def test_what_is_still_under_way_after_the_end_does_not_bring_it_back():
-    one = pulse(read(), StreamEnded(error=ConnectError("x")))
+    one = monitor(read(), StreamEnded(error=ConnectError("x")))
     for event in (STARTED, RETRY, read()):
         one.note(event, 3)
     assert health(one, now=1e9).state == StreamState.STOPPED
 
 
 def test_before_the_first_answer_there_are_no_ages():
-    seen = health(pulse(), now=1)
+    seen = health(monitor(), now=1)
     assert (seen.answer_age, seen.cursor_age, seen.lag, seen.last_error) == (None,) * 4

@@ -6,16 +6,16 @@ from functools import partial
 
 import msgspec
 
-from .clock import Clock
-from .errors import ClosedError
-from .frontier import Reading
-from .models import Position
-from .past import Past
+from ..clock import Clock
+from ..errors import ClosedError
+from ..models import Position
+from ..tasks import Background
+from ..telemetry import BackfillProgress, Observer
+from ..wire.query import Query
+from .parallel import ParallelReader
 from .reader import OVERLAP, PageReader
-from .tasks import Background
-from .telemetry import BackfillProgress, Observer
+from .reading import Reading
 from .windows import Window, Windows
-from .wire.query import Query
 
 TOLERANCE = timedelta(minutes=1)
 """How far our clock may be ahead of the server's: the overlap has room for that, and more."""
@@ -51,7 +51,7 @@ class BackfillReader:
     def go_on_from(self, start: Position) -> None:
         self._start = start
         self._origin = Query.from_wire(start.origin)
-        self._past: Past | None = None
+        self._past: ParallelReader | None = None
         self._is_timed = False  # by the server's clock
         self._sessions = 0
         self._told_until: datetime | None = None
@@ -99,7 +99,7 @@ class BackfillReader:
             return None
         return query.start, query.end
 
-    def _begin(self, now: datetime) -> Past:
+    def _begin(self, now: datetime) -> ParallelReader:
         """Have the past read by windows, or what is left of it.
 
         It ends a little before now: what is younger may still change while it is read, or become
@@ -110,7 +110,7 @@ class BackfillReader:
         begins = self._origin.start if begun is None else begun[1]
         end = (now - OVERLAP).replace(microsecond=now.microsecond // 1000 * 1000)  # as can be sent
         self._end = end if self._origin.end is None else min(end, self._origin.end)
-        past = Past(
+        past = ParallelReader(
             Windows(begins, self._end, readers=self._readers),
             readers=self._readers,
             open_reader=partial(self._open_window, self._origin),
@@ -142,14 +142,14 @@ class BackfillReader:
         query = origin.within(*window)
         return self._open_reader(Position(query=query.wire, origin=origin.wire))
 
-    def _taken_in(self, reading: Reading, past: Past) -> Reading:
+    def _taken_in(self, reading: Reading, past: ParallelReader) -> Reading:
         self._sessions += len(reading.entries)
         self.ended = past.ended and self._end == self._origin.end
         self._tell_progress(past)
         # A window's last page is no end to whoever reads them all.
         return msgspec.structs.replace(reading, has_next_page=not self.ended)
 
-    def _tell_progress(self, past: Past) -> None:
+    def _tell_progress(self, past: ParallelReader) -> None:
         if past.until is None or past.until == self._told_until:
             return
         self._told_until = past.until
@@ -166,7 +166,7 @@ class BackfillReader:
             )
         )
 
-    def _where_to_follow_from(self, past: Past) -> Position:
+    def _where_to_follow_from(self, past: ParallelReader) -> Position:
         query = self._origin.starting(max(self._origin.start, self._end))
         # What an earlier run has settled of it does not come again.
         settled = {*past.known, *self._start.recent, *self._start.settled}

@@ -10,17 +10,17 @@ from functools import partial
 
 import msgspec
 
+from ..clock import Clock
+from ..errors import ClosedError
+from ..http.rate_limit import Limit
+from ..http.transport import Transport
+from ..retry import Patience
+from ..tasks import Background, Ongoing
+from ..telemetry import CaughtUp, Observer
+from ..wire import pages
+from ..wire.query import Query
 from . import lag
-from .clock import Clock
-from .errors import ClosedError
-from .health import Pulse
-from .http.rate_limit import Limit
-from .http.transport import Transport
-from .retry import Patience
-from .tasks import Background, Ongoing
-from .telemetry import CaughtUp, Observer
-from .wire import pages
-from .wire.query import Query
+from .health import HealthMonitor
 
 PATH = "/coaching/sessions/stream"
 
@@ -45,7 +45,7 @@ class Fetcher:
         patience: Patience,
         background: Background,
         clock: Clock,
-        pulse: Pulse,
+        monitor: HealthMonitor,
         observer: Observer,
         keep_raw: bool,
     ) -> None:
@@ -54,7 +54,7 @@ class Fetcher:
         self._patience = patience
         self._background = background
         self._clock = clock
-        self._pulse = pulse
+        self._monitor = monitor
         self._observer = observer
         self._keep_raw = keep_raw
         self._under_way: dict[_Asked, Ongoing[Fetched]] = {}
@@ -117,7 +117,7 @@ class Fetcher:
         if wait > 0:
             self._observer(CaughtUp(delay=wait))
             await lag.sleep(wait, self._clock, self._observer)
-        self._pulse.expect_nothing()  # how long the turn at the limit takes, others decide
+        self._monitor.expect_nothing()  # how long the turn at the limit takes, others decide
 
         async def read(body: bytes) -> pages.Page:
             if (
@@ -137,5 +137,5 @@ class Fetcher:
             read=read,
             observer=self._observer,
         )
-        self._pulse.answered(self._clock.monotonic())
+        self._monitor.answered(self._clock.monotonic())
         return Fetched(page, self._clock.now())

@@ -4,8 +4,8 @@ Nothing can run while the loop is blocked, and so nothing can say so; but afterw
 wake up meanwhile wakes up late. No timer is needed for that beside the waits there are anyway.
 """
 
-from .clock import Clock
-from .telemetry import LoopBlocked, Observer
+from ..clock import Clock
+from ..telemetry import LoopBlocked, Observer
 
 WORTH_TELLING = 0.5
 """Seconds by which a wait must have been too long to be told of."""

@@ -13,10 +13,10 @@ from datetime import datetime
 import anyio
 import msgspec
 
-from .errors import ClosedError
-from .frontier import Key, Reading, keys
+from ..errors import ClosedError
+from ..tasks import Background, Ongoing
 from .reader import PageReader
-from .tasks import Background, Ongoing
+from .reading import Key, Reading, keys
 from .windows import Window, Windows
 
 AHEAD = 4 * 1024 * 1024
@@ -37,7 +37,7 @@ class _Work:
         """How many it had so far; the last one is, on average, half a page."""
 
 
-class Past:
+class ParallelReader:
     """The pages of a stretch of time."""
 
     def __init__(

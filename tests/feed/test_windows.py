@@ -6,7 +6,7 @@ from itertools import cycle, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coachstream.windows import GROWTH, NARROWEST, PAGES, Windows
+from coachstream.feed.windows import GROWTH, NARROWEST, PAGES, Windows
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 YEAR = timedelta(days=365)

@@ -9,15 +9,15 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
-from .clock import Clock
-from .cursors import Walk
-from .errors import BadRequestError, CursorExpiredError, MalformedSessionError
+from ..clock import Clock
+from ..errors import BadRequestError, CursorExpiredError, MalformedSessionError
+from ..models import Position
+from ..telemetry import CursorAging, CursorDied, Observer, PageRead
+from ..wire.pages import Entry
+from ..wire.query import Query
 from .fetcher import Fetched, Fetcher
-from .frontier import RECENT, Key, Reading, keys
-from .models import Position
-from .telemetry import CursorAging, CursorDied, Observer, PageRead
-from .wire.pages import Entry
-from .wire.query import Query
+from .paging import Pager
+from .reading import RECENT, Key, Reading, keys
 
 CURSOR_LIFE = timedelta(days=30)
 """After which a cursor expires (https://developers.samsara.com/docs/pagination)."""
@@ -93,7 +93,7 @@ class PageReader:
 
     def go_on_from(self, start: Position) -> None:
         self.query = Query.from_wire(start.query)
-        self._walk = self._walk_from(start.cursor, known=start.settled)
+        self._pager = self._new_pager(start.cursor, known=start.settled)
         self._cursor_time = start.cursor_time
         self._dead_cursor = self._fetcher.dead_cursor = start.dead_cursor
         self._high = start.watermark
@@ -108,9 +108,9 @@ class PageReader:
         if reason := self._known_death():
             self._begin_again(self._overlapping(), reason)
         try:
-            fetched = await self._fetcher.fetch(self.query, self._walk.cursor, wait=self.wait)
+            fetched = await self._fetcher.fetch(self.query, self._pager.cursor, wait=self.wait)
         except BadRequestError as refused:
-            if self._walk.cursor is None:
+            if self._pager.cursor is None:
                 raise
             fetched = await self._fetch_without_cursor(refused)
         return self._taken_in(fetched)
@@ -123,7 +123,7 @@ class PageReader:
 
     def _taken_in(self, fetched: Fetched) -> Reading:
         page = fetched.page
-        step = self._walk.step(page)
+        step = self._pager.step(page)
         if step.moved:
             self._cursor_time = fetched.at
             self._told_of_age = False
@@ -154,7 +154,7 @@ class PageReader:
 
     def _known_death(self) -> str | None:
         """Tell why the cursor need not even be sent, if so; tell the observer of its age."""
-        cursor = self._walk.cursor
+        cursor = self._pager.cursor
         if cursor is None:
             return None
         if cursor == self._dead_cursor:
@@ -202,13 +202,13 @@ class PageReader:
                 "something else is wrong"
             )
         self._deaths.append(today)
-        self._dead_cursor, self._cursor_time = self._walk.cursor, None
+        self._dead_cursor, self._cursor_time = self._pager.cursor, None
         self._fetcher.dead_cursor = self._dead_cursor
-        self.query, self._walk = query, self._walk_from(None, known=self._recent)
+        self.query, self._pager = query, self._new_pager(None, known=self._recent)
         self._observer(CursorDied(reason=reason, start=query.start, watermark=self._high))
 
-    def _walk_from(self, cursor: str | None, *, known: Iterable[Key]) -> Walk:
-        return Walk(
+    def _new_pager(self, cursor: str | None, *, known: Iterable[Key]) -> Pager:
+        return Pager(
             cursor=cursor,
             bounded=self.query.bounded,
             poll_interval=self._poll_interval,

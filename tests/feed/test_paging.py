@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coachstream import CursorLoopError, MalformedSessionError, Page
-from coachstream.cursors import Walk
+from coachstream.feed.paging import Pager
 from coachstream.models import CoachingSession, Driver
 
 BIRTH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,7 +29,7 @@ def page(*numbers, cursor, more):
 
 
 def walk(*, cursor=None, bounded=False):
-    return Walk(cursor=cursor, bounded=bounded, poll_interval=POLL)
+    return Pager(cursor=cursor, bounded=bounded, poll_interval=POLL)
 
 
 def numbers(step):
@@ -176,7 +176,7 @@ def test_whatever_a_caught_up_feed_answers_each_version_comes_once(data):
 
 
 def test_what_was_settled_before_is_dropped_however_often_it_is_served():
-    way = Walk(cursor=None, bounded=False, poll_interval=POLL, known=[session(1).key])
+    way = Pager(cursor=None, bounded=False, poll_interval=POLL, known=[session(1).key])
     for _ in range(3):
         assert way.step(page(1, cursor="", more=False)).entries == ()
     assert numbers(way.step(page(1, 2, cursor="a", more=True))) == [2]

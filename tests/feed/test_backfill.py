@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from coachstream import ForbiddenError, InvalidArgumentError, Position, StreamState, consume
-from coachstream import past as past_pages
 from coachstream.checkpoints import MappingStore, MemoryStore
 from coachstream.emulator import (
     Profile,
@@ -25,6 +24,7 @@ from coachstream.emulator import (
 )
 from coachstream.emulator.clock import stamp_text, to_ms
 from coachstream.emulator.world import BIRTHDAY as BIRTH
+from coachstream.feed import parallel as past_pages
 from coachstream.telemetry import BackfillProgress, PageRead, RetryScheduled
 from coachstream.wire.query import Query, sessions_query
 from tests.support.emulated import LONG_AGO, feed, key, keys, most_in_a_second, unlimited

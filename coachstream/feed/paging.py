@@ -2,7 +2,7 @@
 
 What a caught-up feed answers is not documented for coaching: siblings say ``hasNextPage`` for ever
 true, an empty cursor, or the same one (Samsara's OpenAPI description of the training and assets
-streams). So the walk survives all of them. Pure: it is told of pages, and tells what to do.
+streams). So the pager survives all of them. Pure: it is told of pages, and tells what to do.
 """
 
 from collections import deque
@@ -10,9 +10,9 @@ from collections.abc import Hashable, Iterable
 
 import msgspec
 
-from .errors import CursorLoopError
-from .models import CoachingSession
-from .wire.pages import Entry, Page
+from ..errors import CursorLoopError
+from ..models import CoachingSession
+from ..wire.pages import Entry, Page
 
 _FREE_EMPTIES = 2
 """Empty pages in a row that are taken for gaps and cost no wait."""
@@ -37,7 +37,7 @@ class Step(msgspec.Struct, frozen=True):
     """Whether this was the last page of a bounded query."""
 
 
-class Walk:
+class Pager:
     """One reader's way through a query's pages."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Walk:
         """Take a page in.
 
         Raises:
-            CursorLoopError: the server leads in circles. The walk stays where it was.
+            CursorLoopError: the server leads in circles. The pager stays where it was.
         """
         moved = page.end_cursor not in ("", self.cursor)
         entries = page.entries
