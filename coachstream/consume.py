@@ -19,10 +19,10 @@ from .clock import Clock, SystemClock
 from .consumer import Consumer, Report
 from .errors import InvalidArgumentError
 from .failures import Failures, OnFailure
-from .keeper import Keeper
 from .ledger import Handler, Ledger
 from .logs import log_event
 from .models import CoachingSession
+from .progress.checkpointer import Checkpointer
 from .retry import RetryPolicy
 from .source import PagesSource, Source
 from .stream import PageStream, SessionStream
@@ -108,7 +108,7 @@ async def consume(
     clock = clock or SystemClock()
     observer = guarded(observer or log_event)
     random = random or Random()
-    keeper = Keeper(store, name=name, clock=clock, observer=observer, random=random)
+    checkpointer = Checkpointer(store, name=name, clock=clock, observer=observer, random=random)
     failures = Failures(
         name=name,
         on_failure=on_failure,
@@ -126,7 +126,7 @@ async def consume(
         handler=handler,
         key=key,
         failures=failures,
-        keeper=keeper,
+        checkpointer=checkpointer,
         concurrency=at_least_one("concurrency", concurrency),
         max_open=at_least_one("max_unsettled", max_unsettled),
         max_open_bytes=at_least_one("max_unsettled_bytes", max_unsettled_bytes),

@@ -13,11 +13,11 @@ from .errors import MalformedSessionError
 from .failures import Failures
 from .feed import lag
 from .feed.reading import Reading
-from .frontier import OpenPage
-from .keeper import INTERVAL, Keeper
 from .lanes import Lanes
 from .ledger import Handler
 from .models import CoachingSession, Position
+from .progress.checkpointer import INTERVAL, Checkpointer
+from .progress.frontier import OpenPage
 from .source import Source
 from .telemetry import ConsumerStopped, HandlersStalled, Observer, ReadingPaused
 
@@ -59,7 +59,7 @@ class Consumer:
         handler: Handler,
         key: Callable[[CoachingSession], Hashable],
         failures: Failures,
-        keeper: Keeper,
+        checkpointer: Checkpointer,
         concurrency: int,
         max_open: int,
         max_open_bytes: int,
@@ -72,7 +72,7 @@ class Consumer:
         self._handler = handler
         self._key = key
         self._failures = failures
-        self._keeper = keeper
+        self._checkpointer = checkpointer
         self._concurrency = concurrency
         self._max_open = max_open
         self._max_open_bytes = max_open_bytes
@@ -93,9 +93,9 @@ class Consumer:
     async def run(self) -> Report:
         """Consume the source to its end."""
         try:
-            frontier = await self._source.begin_with(self._keeper, self._leave_off)
+            frontier = await self._source.begin_with(self._checkpointer, self._leave_off)
         except BaseException:
-            await self._keeper.finish(None)
+            await self._checkpointer.finish(None)
             raise
         self._frontier = frontier
         self._dead_cursor = frontier.position.dead_cursor
@@ -137,7 +137,7 @@ class Consumer:
         if reading.dead_cursor not in {None, self._dead_cursor}:
             # At once: were it forgotten, the dead cursor would be sent again after a crash.
             self._dead_cursor = reading.dead_cursor
-            await self._keeper.save(self._frontier.position)
+            await self._checkpointer.save(self._frontier.position)
         for index, entry in enumerate(reading.entries):
             if isinstance(entry, MalformedSessionError):
                 await self._failures.give_up(entry, entry, attempts=1)
@@ -270,7 +270,7 @@ class Consumer:
             while True:
                 await self._dirty.wait()
                 self._dirty = asyncio.Event()
-                await self._keeper.save(self._frontier.position)
+                await self._checkpointer.save(self._frontier.position)
                 await lag.sleep(INTERVAL, self._clock, self._observer)
         except asyncio.CancelledError:
             self._expect_cancellation()
@@ -301,7 +301,7 @@ class Consumer:
             try:
                 await self._source.aclose()
             finally:
-                await self._keeper.finish(self._frontier.position)
+                await self._checkpointer.finish(self._frontier.position)
         except Exception as error:  # noqa: BLE001  # whatever it is, it leaves consume()
             self._fail(error)
         self._observer(

@@ -17,8 +17,8 @@ from .feed.health import HealthMonitor
 from .feed.reader import OnExpired, PageReader
 from .http.rate_limit import Limit
 from .http.transport import Transport
-from .keeper import Keeper
 from .models import Position
+from .progress.checkpointer import Checkpointer
 from .retry import RetryPolicy
 from .stream import OnMalformed, SessionStream
 from .tasks import Background
@@ -132,7 +132,7 @@ class Sessions:
             keep_raw=flag("keep_raw", keep_raw),
             on_malformed=on_malformed,
             on_expired=on_expired,
-            keeper=self._keeper(name, store),
+            checkpointer=self._checkpointer(name, store),
         )
 
     def backfill(
@@ -204,7 +204,7 @@ class Sessions:
             keep_raw=flag("keep_raw", keep_raw),
             on_malformed=on_malformed,
             on_expired=on_expired,
-            keeper=self._keeper(name, store),
+            checkpointer=self._checkpointer(name, store),
         )
 
     def _open(
@@ -217,12 +217,12 @@ class Sessions:
         keep_raw: bool,
         on_malformed: OnMalformed | None,
         on_expired: OnExpired,
-        keeper: Keeper | None,
+        checkpointer: Checkpointer | None,
     ) -> SessionStream:
         one_of("on_expired", on_expired, get_args(OnExpired))
         if on_malformed is not None:
             async_function("on_malformed", on_malformed)
-        if keeper is not None and after is not None:
+        if checkpointer is not None and after is not None:
             raise InvalidArgumentError("after", "the place is kept in the store; give one of both")
         start = Position(query=query.wire, origin=query.wire, cursor=after)
         monitor = HealthMonitor(timeout=self._transport.timeout, now=self._clock.monotonic())
@@ -264,21 +264,21 @@ class Sessions:
             observer=observer,
             clock=self._clock,
             start=start,
-            keeper=keeper,
+            checkpointer=checkpointer,
             on_malformed=on_malformed,
         )
-        if keeper is not None:
+        if checkpointer is not None:
             self._kept = [*(one for one in self._kept if not one.closed), stream]
         return stream
 
-    def _keeper(self, name: str | None, store: StoreLike | None) -> Keeper | None:
+    def _checkpointer(self, name: str | None, store: StoreLike | None) -> Checkpointer | None:
         if name is None and store is None:
             return None
         if name is None:
             raise InvalidArgumentError("name", "a store needs a name to keep the place under")
         if store is None:
             raise InvalidArgumentError("store", "a name needs a store to keep the place in")
-        return Keeper(
+        return Checkpointer(
             store, name=name, clock=self._clock, observer=self._observer, random=self._random
         )
 

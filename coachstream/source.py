@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Protocol
 
 from .feed.reading import Reading
-from .frontier import Frontier
-from .keeper import Keeper
+from .progress.checkpointer import Checkpointer
+from .progress.frontier import Frontier
 from .wire.pages import Page
 from .wire.query import Query
 
@@ -13,8 +13,10 @@ from .wire.query import Query
 class Source(Protocol):
     """What a consumer reads from, when it is more than an iterable of pages."""
 
-    async def begin_with(self, keeper: Keeper, on_close: Callable[[], None]) -> Frontier:
-        """Begin where the keeper says; from now on the frontier is the consumer's to settle.
+    async def begin_with(
+        self, checkpointer: Checkpointer, on_close: Callable[[], None]
+    ) -> Frontier:
+        """Begin where the checkpointer says; from now on the frontier is the consumer's to settle.
 
         ``on_close`` is called when somebody closes the source.
         """
@@ -38,9 +40,11 @@ class PagesSource:
     def __init__(self, pages: AsyncIterable[Page]) -> None:
         self._pages = pages
 
-    async def begin_with(self, keeper: Keeper, on_close: Callable[[], None]) -> Frontier:
+    async def begin_with(
+        self, checkpointer: Checkpointer, on_close: Callable[[], None]
+    ) -> Frontier:
         del on_close  # nobody can close what has no such method
-        return Frontier(await keeper.load(Query.from_wire(self._QUERY)))
+        return Frontier(await checkpointer.load(Query.from_wire(self._QUERY)))
 
     async def aclose(self) -> None:
         """Whoever made the iterable closes it."""

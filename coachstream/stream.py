@@ -21,9 +21,9 @@ from .errors import (
 from .feed.health import Health, HealthMonitor
 from .feed.reader import Reader
 from .feed.reading import Reading
-from .frontier import Frontier, OpenPage
-from .keeper import LAST_SAVE, Keeper
 from .models import CoachingSession, Position
+from .progress.checkpointer import LAST_SAVE, Checkpointer
+from .progress.frontier import Frontier, OpenPage
 from .tasks import Background, Ongoing
 from .telemetry import Observer, SessionMalformed, StreamEnded
 from .wire.pages import Entry, Page
@@ -58,7 +58,7 @@ class SessionStream:
         observer: Observer,
         clock: Clock,
         start: Position,
-        keeper: Keeper | None,
+        checkpointer: Checkpointer | None,
         on_malformed: OnMalformed | None,
     ) -> None:
         self._query = query
@@ -66,10 +66,10 @@ class SessionStream:
         self._monitor = monitor
         self._observer = observer
         self._clock = clock
-        self._keeper = keeper
+        self._checkpointer = checkpointer
         self._on_malformed = on_malformed
         self._frontier = Frontier(start)
-        self._begun = keeper is None
+        self._begun = checkpointer is None
         self._keeping: Ongoing[None] = Ongoing(background)
         self._busy = False
         self._used = False
@@ -147,8 +147,8 @@ class SessionStream:
             InvalidArgumentError: the store can't save on a connection.
         """
         self._held = 0
-        if self._keeper is not None:
-            await self._keeper.save(self.position, on=on)
+        if self._checkpointer is not None:
+            await self._checkpointer.save(self.position, on=on)
         elif on is not None:
             raise InvalidArgumentError("on", "the stream has no store to save in")
 
@@ -189,9 +189,9 @@ class SessionStream:
             await self._keeping.cancel()
             await self._reader.aclose()
         self._observer(StreamEnded())
-        if self._keeper is not None:
+        if self._checkpointer is not None:
             with suppress(SaveUndoneError):  # then what is kept is right, and stays
-                await self._keeper.finish(self.position if self._begun else None)
+                await self._checkpointer.finish(self.position if self._begun else None)
 
     async def __aenter__(self) -> Self:
         return self
@@ -235,8 +235,8 @@ class SessionStream:
         self._monitor.go_on()
         try:
             with self._alone():
-                if self._keeper is not None:
-                    await self._load_or_save(self._keeper)
+                if self._checkpointer is not None:
+                    await self._load_or_save(self._checkpointer)
                 reading = await self._reader.read()
         except StreamInUseError:
             raise
@@ -251,15 +251,15 @@ class SessionStream:
             raise StopAsyncIteration
         return reading
 
-    async def _load_or_save(self, keeper: Keeper) -> None:
+    async def _load_or_save(self, checkpointer: Checkpointer) -> None:
         """Take up the place that is kept, or keep it: now and then, and before a wait."""
         if not self._begun:
-            await self._keeping.result(partial(self._load, keeper))
-        elif not keeper.in_transactions and (keeper.due or self._reader.wait > 0):
-            await self._keeping.result(partial(keeper.save, self._frontier.position))
+            await self._keeping.result(partial(self._load, checkpointer))
+        elif not checkpointer.in_transactions and (checkpointer.due or self._reader.wait > 0):
+            await self._keeping.result(partial(checkpointer.save, self._frontier.position))
 
-    async def _load(self, keeper: Keeper) -> None:
-        self._begin_at(await keeper.load(self._query))
+    async def _load(self, checkpointer: Checkpointer) -> None:
+        self._begin_at(await checkpointer.load(self._query))
 
     def _begin_at(self, start: Position) -> None:
         """Take up a place that a store has kept, before anything is read."""
@@ -298,9 +298,11 @@ class SessionStream:
 
     # For the consumer, which settles by itself
 
-    async def begin_with(self, keeper: Keeper, on_close: Callable[[], None]) -> Frontier:
-        """Begin where ``keeper`` says, and return the frontier, whoever settles from now on."""
-        if self._keeper is not None:
+    async def begin_with(
+        self, checkpointer: Checkpointer, on_close: Callable[[], None]
+    ) -> Frontier:
+        """Begin at the saved position and return the frontier, which the caller settles from now on."""
+        if self._checkpointer is not None:
             raise InvalidArgumentError("stream", "give name and store to consume(), not to it")
         if self._on_malformed is not None:
             raise InvalidArgumentError("stream", "consume() has on_failure, and not on_malformed")
@@ -308,7 +310,7 @@ class SessionStream:
             raise InvalidArgumentError("stream", "it is begun already; make a new one")
         self._used = True
         self._on_close = on_close
-        self._begin_at(await keeper.load(self._query))
+        self._begin_at(await checkpointer.load(self._query))
         return self._frontier
 
     async def readings(self) -> AsyncGenerator[Reading, None]:

@@ -42,10 +42,10 @@ MUTATIONS = (
     ),
     Mutation(
         "no place is past an unfinished page",
-        "frontier",
+        "progress/frontier",
         "while self._pages and not self._pages[0].left:",
         "while self._pages:",
-        ("tests/test_frontier.py",),
+        ("tests/progress/test_frontier.py",),
     ),
     Mutation(
         "a driver's sessions are handled one at a time",
@@ -245,17 +245,17 @@ MUTATIONS = (
     ),
     Mutation(
         "the watermark is no later than what waits",
-        "frontier",
+        "progress/frontier",
         "        return min(highest, waiting)",
         "        return highest",
-        ("tests/test_frontier.py",),
+        ("tests/progress/test_frontier.py",),
     ),
     Mutation(
         "what a cursor has passed is known when it dies",
-        "frontier",
+        "progress/frontier",
         "self._recent.extend(one for one in passed if one not in recent)",
         "self._recent.extend(())",
-        ("tests/test_frontier.py",),
+        ("tests/progress/test_frontier.py",),
     ),
     Mutation(
         "a dead cursor is not sent again",
@@ -266,7 +266,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a second consumer of a name goes no further",
-        "keeper",
+        "progress/checkpointer",
         "            if found is None or not ours or found.revision != self._revision + 1:",
         "            if found is None:",
         ("tests/test_consume.py", "tests/test_sessions.py"),

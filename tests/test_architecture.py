@@ -20,7 +20,7 @@ FLOORS = [
     {"lanes", "checkpoints", "ledger"},
     {"http", "failures"},
     {"feed"},
-    {"frontier", "keeper"},
+    {"progress"},
     {"source", "assignments"},
     {"stream"},
     {"sessions", "consumer"},

@@ -16,8 +16,8 @@ from coachstream.emulator.world import BIRTHDAY
 from coachstream.feed.backfill import BackfillReader
 from coachstream.feed.paging import Pager
 from coachstream.feed.reader import PageReader
-from coachstream.keeper import Keeper
 from coachstream.models import Position
+from coachstream.progress.checkpointer import Checkpointer
 from coachstream.tasks import Background
 from coachstream.wire.query import Query
 from tests.contracts.positions import QUERY, full
@@ -88,10 +88,12 @@ def _usable(position: Position) -> bool:
     store, name = MemoryStore(), "it"
     at_once(store.save(name, position, after=0))
     events: list[object] = []
-    keeper = Keeper(store, name=name, clock=_Clock(), observer=events.append, random=Random(1))
+    checkpointer = Checkpointer(
+        store, name=name, clock=_Clock(), observer=events.append, random=Random(1)
+    )
     try:
         asked = Query.from_wire(position.origin)
-        begun = at_once(keeper.load(asked if _has_start(asked) else Query.from_wire(QUERY)))
+        begun = at_once(checkpointer.load(asked if _has_start(asked) else Query.from_wire(QUERY)))
     except CheckpointError as error:
         shown(error)
         return False

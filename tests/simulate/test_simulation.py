@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from coachstream import frontier, lanes
+from coachstream import lanes
 from coachstream.clock import SystemClock
 from coachstream.http import rate_limit as ratelimit
+from coachstream.progress import frontier
 from tests.simulate.plan import HARD, SOFT, STORE
 from tests.simulate.run import simulate
 from tests.simulate.tally import Tally, told

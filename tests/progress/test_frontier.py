@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from coachstream import MalformedSessionError, Position
 from coachstream.feed.reading import RECENT, Reading
-from coachstream.frontier import Frontier
 from coachstream.models import CoachingSession, Driver
+from coachstream.progress.frontier import Frontier
 
 BIRTH = datetime(2026, 1, 1, tzinfo=UTC)
 START = Position(query="q", origin="q", cursor="start", cursor_time=BIRTH)

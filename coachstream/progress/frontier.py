@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from operator import itemgetter
 
-from .feed.reading import RECENT, Key, Reading, keys
-from .models import Position
-from .wire.pages import Entry
-from .wire.query import Query
+from ..feed.reading import RECENT, Key, Reading, keys
+from ..models import Position
+from ..wire.pages import Entry
+from ..wire.query import Query
 
 
 class OpenPage:

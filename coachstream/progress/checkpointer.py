@@ -7,22 +7,22 @@ from random import Random
 
 import anyio
 
-from .checkpoints import PostgresStore, Store, StoreLike, open_store
-from .checkpoints.kept import damaged
-from .checkpoints.names import checked_name
-from .checkpoints.postgres import Connection
-from .clock import Clock
-from .errors import (
+from ..checkpoints import PostgresStore, Store, StoreLike, open_store
+from ..checkpoints.kept import damaged
+from ..checkpoints.names import checked_name
+from ..checkpoints.postgres import Connection
+from ..clock import Clock
+from ..errors import (
     CoachStreamError,
     InvalidArgumentError,
     QueryMismatchError,
     SaveUndoneError,
     StaleCheckpointError,
 )
-from .models import Position
-from .retry import RetryPolicy
-from .telemetry import CheckpointSaved, Observer, SaveFailed
-from .wire.query import Query
+from ..models import Position
+from ..retry import RetryPolicy
+from ..telemetry import CheckpointSaved, Observer, SaveFailed
+from ..wire.query import Query
 
 STORE_TIMEOUT = 30.0
 """Seconds a store may take to save or load: one that hangs must not stop a stream in silence."""
@@ -32,7 +32,7 @@ INTERVAL = 1.0
 """Seconds between two saves at least, while there is always something to save."""
 
 
-class Keeper:
+class Checkpointer:
     """One name in one store."""
 
     def __init__(
