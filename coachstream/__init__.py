@@ -63,7 +63,7 @@ from .models import (
     SessionStatus,
 )
 from .retry import RetryPolicy
-from .stream import SessionStream
+from .sessions.stream import SessionStream
 from .telemetry import Event, Observer
 from .wire.pages import Page
 

@@ -40,7 +40,7 @@ from .http.address import REGIONS
 from .http.credentials import VARIABLE
 from .models import FILTER_STATUSES
 from .outlet import Outlet
-from .sessions import POLL_INTERVAL
+from .sessions.endpoint import POLL_INTERVAL
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 

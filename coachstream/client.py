@@ -21,7 +21,7 @@ from .http.rate_limit import RateLimits
 from .http.transport import Transport
 from .logs import log_event
 from .retry import RetryPolicy
-from .sessions import Sessions
+from .sessions.endpoint import Sessions
 from .tasks import Background
 from .telemetry import Observer, guarded
 

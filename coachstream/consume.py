@@ -24,8 +24,8 @@ from .logs import log_event
 from .models import CoachingSession
 from .progress.checkpointer import Checkpointer
 from .retry import RetryPolicy
+from .sessions.stream import PageStream, SessionStream
 from .source import PagesSource, Source
-from .stream import PageStream, SessionStream
 from .telemetry import Observer, guarded
 from .wire.pages import Page
 

@@ -59,7 +59,7 @@ MUTATIONS = (
         "feed/reader",
         "self._pager = self._new_pager(start.cursor, known=start.settled)",
         "self._pager = self._new_pager(start.cursor, known=())",
-        ("tests/test_sessions.py", "tests/test_consume.py"),
+        ("tests/sessions/test_stream.py", "tests/test_consume.py"),
     ),
     Mutation(
         "an empty cursor replaces no good one",
@@ -178,21 +178,21 @@ MUTATIONS = (
         "feed/fetcher",
         "        if page.entries and page.has_next_page:",
         "        if True:",
-        ("tests/feed/test_fetcher.py", "tests/test_sessions.py"),
+        ("tests/feed/test_fetcher.py", "tests/sessions/test_stream.py"),
     ),
     Mutation(
         "what was fetched ahead is not consumed",
-        "stream",
+        "sessions/stream",
         "self._frontier.settle_first(self._page, self._next - self._held)",
         "self._frontier.settle_first(self._page, len(self._entries))",
-        ("tests/test_sessions.py",),
+        ("tests/sessions/test_stream.py",),
     ),
     Mutation(
         "the session in hand is not settled",
-        "stream",
+        "sessions/stream",
         "                self._next, self._held = place + 1, 1",
         "                self._next, self._held = place + 1, 0",
-        ("tests/test_sessions.py",),
+        ("tests/sessions/test_stream.py",),
     ),
     Mutation(
         "Retry-After is a minimum",
@@ -269,7 +269,7 @@ MUTATIONS = (
         "progress/checkpointer",
         "            if found is None or not ours or found.revision != self._revision + 1:",
         "            if found is None:",
-        ("tests/test_consume.py", "tests/test_sessions.py"),
+        ("tests/test_consume.py", "tests/sessions/test_stream.py"),
     ),
 )
 

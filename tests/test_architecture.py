@@ -22,7 +22,6 @@ FLOORS = [
     {"feed"},
     {"progress"},
     {"source", "assignments"},
-    {"stream"},
     {"sessions", "consumer"},
     {"consume"},
     {"client"},

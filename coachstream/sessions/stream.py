@@ -9,25 +9,25 @@ from typing import Self
 
 import anyio
 
-from .checkpoints.postgres import Connection
-from .clock import Clock
-from .errors import (
+from ..checkpoints.postgres import Connection
+from ..clock import Clock
+from ..errors import (
     ClosedError,
     InvalidArgumentError,
     MalformedSessionError,
     SaveUndoneError,
     StreamInUseError,
 )
-from .feed.health import Health, HealthMonitor
-from .feed.reader import Reader
-from .feed.reading import Reading
-from .models import CoachingSession, Position
-from .progress.checkpointer import LAST_SAVE, Checkpointer
-from .progress.frontier import Frontier, OpenPage
-from .tasks import Background, Ongoing
-from .telemetry import Observer, SessionMalformed, StreamEnded
-from .wire.pages import Entry, Page
-from .wire.query import Query
+from ..feed.health import Health, HealthMonitor
+from ..feed.reader import Reader
+from ..feed.reading import Reading
+from ..models import CoachingSession, Position
+from ..progress.checkpointer import LAST_SAVE, Checkpointer
+from ..progress.frontier import Frontier, OpenPage
+from ..tasks import Background, Ongoing
+from ..telemetry import Observer, SessionMalformed, StreamEnded
+from ..wire.pages import Entry, Page
+from ..wire.query import Query
 
 OnMalformed = Callable[[MalformedSessionError], Awaitable[None]]
 """Settles a session that can't be read; returning means it need not come again."""
@@ -301,7 +301,7 @@ class SessionStream:
     async def begin_with(
         self, checkpointer: Checkpointer, on_close: Callable[[], None]
     ) -> Frontier:
-        """Begin at the saved position and return the frontier, which the caller settles from now on."""
+        """Begin at the saved position; return the frontier, which the caller settles from now on."""
         if self._checkpointer is not None:
             raise InvalidArgumentError("stream", "give name and store to consume(), not to it")
         if self._on_malformed is not None:

@@ -7,24 +7,24 @@ from typing import get_args
 
 import anyio
 
-from .arguments import async_function, at_least_one, flag, one_of, seconds
-from .checkpoints import StoreLike
-from .clock import Clock
-from .errors import InvalidArgumentError
-from .feed.backfill import READERS, BackfillReader
-from .feed.fetcher import Fetcher
-from .feed.health import HealthMonitor
-from .feed.reader import OnExpired, PageReader
-from .http.rate_limit import Limit
-from .http.transport import Transport
-from .models import Position
-from .progress.checkpointer import Checkpointer
-from .retry import RetryPolicy
+from ..arguments import async_function, at_least_one, flag, one_of, seconds
+from ..checkpoints import StoreLike
+from ..clock import Clock
+from ..errors import InvalidArgumentError
+from ..feed.backfill import READERS, BackfillReader
+from ..feed.fetcher import Fetcher
+from ..feed.health import HealthMonitor
+from ..feed.reader import OnExpired, PageReader
+from ..http.rate_limit import Limit
+from ..http.transport import Transport
+from ..models import Position
+from ..progress.checkpointer import Checkpointer
+from ..retry import RetryPolicy
+from ..tasks import Background
+from ..telemetry import Observer, ShortPollInterval
+from ..wire import query as queries
+from ..wire.query import Query
 from .stream import OnMalformed, SessionStream
-from .tasks import Background
-from .telemetry import Observer, ShortPollInterval
-from .wire import query as queries
-from .wire.query import Query
 
 POLL_INTERVAL = 5.0
 """The documented minimum, in seconds, between questions to a feed that has nothing more
