@@ -10,7 +10,7 @@ import aiohttp
 import anyio
 
 from .arguments import at_least_one, instance_of, plain_function, seconds
-from .assignments import Assignments
+from .assignments.endpoint import Assignments
 from .clock import Clock, SystemClock
 from .errors import InvalidArgumentError
 from .feed.health import GRACE

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from coachstream.assignments import PATH as ASSIGNMENTS
+from coachstream.assignments.endpoint import PATH as ASSIGNMENTS
 from coachstream.checkpoints.kept import Kept, seal
 from coachstream.checkpoints.record import encode
 from coachstream.emulator import Emulator, World

@@ -4,15 +4,15 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Self
 
-from .errors import CursorLoopError
-from .http.rate_limit import Limit
-from .http.transport import Transport
-from .models import CoachAssignment, Pagination
-from .retry import Patience
-from .tasks import Background, Ongoing
-from .wire import assignments
-from .wire import query as queries
-from .wire.query import Query
+from ..errors import CursorLoopError
+from ..http.rate_limit import Limit
+from ..http.transport import Transport
+from ..models import CoachAssignment, Pagination
+from ..retry import Patience
+from ..tasks import Background, Ongoing
+from ..wire import assignments
+from ..wire import query as queries
+from ..wire.query import Query
 
 PATH = "/coaching/driver-coach-assignments"
 
