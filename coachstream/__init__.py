@@ -3,8 +3,10 @@
 from ._version import __version__
 from .client import Client
 from .clock import Clock, SystemClock
-from .consume import consume
-from .consumer import Report
+from .consumer.consume import consume
+from .consumer.failures import OnFailure, Retry
+from .consumer.ledger import FailedSession, FileLedger, Ledger, MemoryLedger, Replay, replay
+from .consumer.run import Report
 from .errors import (
     AnswerTimeoutError,
     ApiError,
@@ -44,11 +46,9 @@ from .errors import (
     UnauthorizedError,
     UndecodableError,
 )
-from .failures import OnFailure, Retry
 from .feed.health import Health, StreamState
 from .http.credentials import TokenProvider
 from .http.rate_limit import RateLimits
-from .ledger import FailedSession, FileLedger, Ledger, MemoryLedger, Replay, replay
 from .models import (
     Behavior,
     BehaviorType,

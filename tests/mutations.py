@@ -34,11 +34,11 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "a session is settled after it was handled",
-        "consumer",
+        "consumer/run",
         "        try:\n            await self._call(job.session)\n",
         "        try:\n            self._settle(job.page, job.index)\n"
         "            await self._call(job.session)\n",
-        ("tests/test_consume.py",),
+        ("tests/consumer/test_consume.py",),
     ),
     Mutation(
         "no place is past an unfinished page",
@@ -49,17 +49,17 @@ MUTATIONS = (
     ),
     Mutation(
         "a driver's sessions are handled one at a time",
-        "lanes",
+        "consumer/lanes",
         "        if key not in self._waiting:\n            self._waiting[key] = None\n",
         "        if True:\n            self._waiting[key] = None\n",
-        ("tests/test_lanes.py",),
+        ("tests/consumer/test_lanes.py",),
     ),
     Mutation(
         "what was settled beyond the cursor does not come again",
         "feed/reader",
         "self._pager = self._new_pager(start.cursor, known=start.settled)",
         "self._pager = self._new_pager(start.cursor, known=())",
-        ("tests/sessions/test_stream.py", "tests/test_consume.py"),
+        ("tests/sessions/test_stream.py", "tests/consumer/test_consume.py"),
     ),
     Mutation(
         "an empty cursor replaces no good one",
@@ -77,10 +77,10 @@ MUTATIONS = (
     ),
     Mutation(
         "a cancelled handler is not done",
-        "consumer",
+        "consumer/run",
         "            if _cancelled():\n                return  # then",
         "            if _cancelled():\n                self._settle(job.page, job.index)  # then",
-        ("tests/test_consume.py",),
+        ("tests/consumer/test_consume.py",),
     ),
     Mutation(
         "a store compares before it sets",
@@ -126,10 +126,10 @@ MUTATIONS = (
     ),
     Mutation(
         "a handler that cancels itself has failed",
-        "consumer",
+        "consumer/run",
         "            if _was_told_to_end():",
         "            if _was_told_to_end() and _cancelled():",
-        ("tests/test_consume.py",),
+        ("tests/consumer/test_consume.py",),
     ),
     Mutation(
         "a question that hangs is asked again",
@@ -269,7 +269,7 @@ MUTATIONS = (
         "progress/checkpointer",
         "            if found is None or not ours or found.revision != self._revision + 1:",
         "            if found is None:",
-        ("tests/test_consume.py", "tests/sessions/test_stream.py"),
+        ("tests/consumer/test_consume.py", "tests/sessions/test_stream.py"),
     ),
 )
 

@@ -301,7 +301,7 @@ class SessionStream:
     async def begin_with(
         self, checkpointer: Checkpointer, on_close: Callable[[], None]
     ) -> Frontier:
-        """Begin at the saved position; return the frontier, which the caller settles from now on."""
+        """Begin at the saved position, and return the frontier for the caller to settle."""
         if self._checkpointer is not None:
             raise InvalidArgumentError("stream", "give name and store to consume(), not to it")
         if self._on_malformed is not None:

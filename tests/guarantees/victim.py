@@ -83,5 +83,5 @@ async def main(url: str, store: str, log: str) -> None:
 
 
 if __name__ == "__main__":
-    with patch("coachstream.consumer.INTERVAL", SAVES):
+    with patch("coachstream.consumer.run.INTERVAL", SAVES):
         asyncio.run(main(*sys.argv[1:]))

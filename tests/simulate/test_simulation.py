@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from coachstream import lanes
 from coachstream.clock import SystemClock
+from coachstream.consumer import lanes
 from coachstream.http import rate_limit as ratelimit
 from coachstream.progress import frontier
 from tests.simulate.plan import HARD, SOFT, STORE

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import coachstream.client
-import coachstream.consume
+import coachstream.consumer.consume
 from coachstream import Event, Observer
 from coachstream.telemetry import guarded
 
@@ -65,7 +65,7 @@ def _everyone_is_watched() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.DEBUG)
     logger.addHandler(listener)
-    modules: tuple[Any, ...] = (coachstream.client, coachstream.consume)
+    modules: tuple[Any, ...] = (coachstream.client, coachstream.consumer.consume)
     for module in modules:
         module.guarded = watched
     yield

@@ -9,10 +9,10 @@ from typing import Literal, Protocol
 import anyio
 import msgspec
 
-from .arguments import async_function
-from .errors import MalformedSessionError
-from .models import CoachingSession
-from .wire import pages
+from ..arguments import async_function
+from ..errors import MalformedSessionError
+from ..models import CoachingSession
+from ..wire import pages
 
 Outcome = Literal["skipped", "parked"]
 

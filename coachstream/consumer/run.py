@@ -8,18 +8,18 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
-from .clock import Clock
-from .errors import MalformedSessionError
+from ..clock import Clock
+from ..errors import MalformedSessionError
+from ..feed import lag
+from ..feed.reading import Reading
+from ..models import CoachingSession, Position
+from ..progress.checkpointer import INTERVAL, Checkpointer
+from ..progress.frontier import OpenPage
+from ..telemetry import ConsumerStopped, HandlersStalled, Observer, ReadingPaused
 from .failures import Failures
-from .feed import lag
-from .feed.reading import Reading
 from .lanes import Lanes
 from .ledger import Handler
-from .models import CoachingSession, Position
-from .progress.checkpointer import INTERVAL, Checkpointer
-from .progress.frontier import OpenPage
 from .source import Source
-from .telemetry import ConsumerStopped, HandlersStalled, Observer, ReadingPaused
 
 STALLED = 60.0
 """Seconds without a finished handler after which that is told, while we wait for one."""

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coachstream.lanes import Lanes
+from coachstream.consumer.lanes import Lanes
 
 
 @given(st.data())

@@ -7,14 +7,14 @@ from random import Random
 
 import msgspec
 
-from .arguments import seconds
-from .clock import Clock
-from .errors import MalformedSessionError, TooManyFailuresError
+from ..arguments import seconds
+from ..clock import Clock
+from ..errors import MalformedSessionError, TooManyFailuresError
+from ..models import CoachingSession
+from ..retry import RetryPolicy
+from ..telemetry import HandlerFailed, Observer, SessionGivenUp
+from ..wire.pages import Entry
 from .ledger import FailedSession, Ledger, Outcome, describe
-from .models import CoachingSession
-from .retry import RetryPolicy
-from .telemetry import HandlerFailed, Observer, SessionGivenUp
-from .wire.pages import Entry
 
 JUDGED = 50
 """Over how many sessions the share of failures is judged."""

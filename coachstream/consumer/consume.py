@@ -5,7 +5,7 @@ from datetime import timedelta
 from random import Random
 from typing import Literal
 
-from .arguments import (
+from ..arguments import (
     async_function,
     at_least_one,
     instance_of,
@@ -14,20 +14,20 @@ from .arguments import (
     seconds,
     share,
 )
-from .checkpoints import StoreLike
-from .clock import Clock, SystemClock
-from .consumer import Consumer, Report
-from .errors import InvalidArgumentError
+from ..checkpoints import StoreLike
+from ..clock import Clock, SystemClock
+from ..errors import InvalidArgumentError
+from ..logs import log_event
+from ..models import CoachingSession
+from ..progress.checkpointer import Checkpointer
+from ..retry import RetryPolicy
+from ..sessions.stream import PageStream, SessionStream
+from ..telemetry import Observer, guarded
+from ..wire.pages import Page
 from .failures import Failures, OnFailure
 from .ledger import Handler, Ledger
-from .logs import log_event
-from .models import CoachingSession
-from .progress.checkpointer import Checkpointer
-from .retry import RetryPolicy
-from .sessions.stream import PageStream, SessionStream
+from .run import Consumer, Report
 from .source import PagesSource, Source
-from .telemetry import Observer, guarded
-from .wire.pages import Page
 
 
 def driver_of(session: CoachingSession) -> Hashable:

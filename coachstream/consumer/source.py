@@ -3,11 +3,11 @@
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Protocol
 
-from .feed.reading import Reading
-from .progress.checkpointer import Checkpointer
-from .progress.frontier import Frontier
-from .wire.pages import Page
-from .wire.query import Query
+from ..feed.reading import Reading
+from ..progress.checkpointer import Checkpointer
+from ..progress.frontier import Frontier
+from ..wire.pages import Page
+from ..wire.query import Query
 
 
 class Source(Protocol):
