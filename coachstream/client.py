@@ -19,7 +19,7 @@ from .http.credentials import Credentials, Secret, TokenProvider
 from .http.exchange import MAX_PAGE_BYTES, TIMEOUT, Exchange
 from .http.rate_limit import RateLimits
 from .http.transport import Transport
-from .logs import log_event
+from .observers.logging import log_event
 from .retry import RetryPolicy
 from .sessions.endpoint import Sessions
 from .tasks import Background

@@ -16,7 +16,7 @@ FLOORS = [
     {"_version", "errors"},
     {"models", "clock", "arguments", "tasks"},
     {"telemetry", "retry"},
-    {"logs", "wire", "checkpoints"},
+    {"observers", "wire", "checkpoints"},
     {"http"},
     {"feed"},
     {"progress"},

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from coachstream import ConnectError, Event, MalformedSessionError, telemetry
-from coachstream.logs import log_event
+from coachstream.observers.logging import log_event
 from coachstream.telemetry import guarded
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

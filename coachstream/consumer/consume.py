@@ -17,8 +17,8 @@ from ..arguments import (
 from ..checkpoints import StoreLike
 from ..clock import Clock, SystemClock
 from ..errors import InvalidArgumentError
-from ..logs import log_event
 from ..models import CoachingSession
+from ..observers.logging import log_event
 from ..progress.checkpointer import Checkpointer
 from ..retry import RetryPolicy
 from ..sessions.stream import PageStream, SessionStream

@@ -17,7 +17,7 @@ import pytest
 
 from coachstream import Client, Event
 from coachstream.emulator import Emulator, World
-from coachstream.logs import log_event
+from coachstream.observers.logging import log_event
 from coachstream.telemetry import RetryScheduled
 from tests.chaos import bodies, connections, messages
 from tests.chaos.gate import Gate, Trouble

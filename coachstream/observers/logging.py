@@ -6,8 +6,8 @@ and ``consumer``, so that one can be silenced without the others.
 
 import logging
 
-from . import telemetry as tell
-from .telemetry import Event
+from .. import telemetry as tell
+from ..telemetry import Event
 
 _requests = logging.getLogger("coachstream.requests")
 _retry = logging.getLogger("coachstream.retry")
