@@ -24,15 +24,13 @@ FLOORS = [
     {"consumer"},
     {"client"},
     {"__init__"},
-    {"screen", "outlet"},
-    {"demo"},
     {"cli"},
 ]
 """Modules at the top and wings, from the ground up: each may import only what lies below it."""
 ANNEXES = {"emulator": set[str](), "testing": {"__init__", "checkpoints", "emulator"}}
 """Wings that stand beside the house, and what of it they may import."""
-OPEN_TO_ANNEXES = {"demo", "cli"}
-"""The only places that may import an annex, and that only the emulator."""
+OPEN_TO_ANNEXES = {"cli"}
+"""The only wing that may import an annex, and that only the emulator."""
 
 ONE_DOOR = {
     "aiohttp": {"http.exchange", "client"},
@@ -41,7 +39,7 @@ ONE_DOOR = {
     "click": {"cli"},
     "nats": {"checkpoints.nats"},
     "redis": {"checkpoints.redis"},
-    "rich": {"cli", "demo", "screen"},
+    "rich": {"cli"},
     "sqlite3": {"checkpoints.sqlite"},
 }
 """Outside libraries and the modules that may import them. (`client` only names a type.)"""

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import anyio
 
-from .clock import SystemClock
+from ..clock import SystemClock
 
 LOOK_AGAIN = 0.5
 """Seconds between two looks at whether anybody still reads."""
 
 
-class Outlet:
+class PipeWriter:
     """A file descriptor, written by a thread that can always be stopped.
 
     A thread blocked in a write to a pipe that nobody empties would keep the process alive. So it

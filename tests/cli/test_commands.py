@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from coachstream import Page, SystemClock, demo
-from coachstream.cli import main, tail
+from coachstream import Page, SystemClock
+from coachstream.cli import demo, main, tail
 from coachstream.emulator import Emulator, World, malformed_session
 
 SELF = [sys.executable, "-W", "error", "-c", "from coachstream.cli import main; main()"]
@@ -279,7 +279,7 @@ def test_without_the_extra_it_says_how_to_get_it(missing):
 
 
 def when(text: str) -> datetime:
-    with tail.make_context("tail", ["--since", text]) as context:
+    with tail.command.make_context("tail", ["--since", text]) as context:
         moment = context.params["since"]
     assert isinstance(moment, datetime)
     return moment

@@ -12,7 +12,7 @@ from rich.table import Table
 from coachstream import CoachingSession, SessionStream
 
 
-class Screen:
+class DemoView:
     """Shows what happens: a moving picture in a terminal, plain lines anywhere else."""
 
     def __init__(self, console: Console) -> None:

@@ -1,13 +1,15 @@
 """What ``coachstream demo`` does: read the past, follow the present, meet trouble, lose nothing.
 
-It is an example, too. From `_use` down to `_into_words`, the library is used as a program of yours
-would use it; what comes before is the server to talk to.
+It is an example, too: from `_use` down to `_into_words`, the library is used as your own program
+would use it; what comes before sets up the server.
 """
 
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 
+import click
 from rich.console import Console
 
 from coachstream import (
@@ -28,7 +30,8 @@ from coachstream.telemetry import (
     RetryScheduled,
 )
 
-from .screen import Screen
+from . import running
+from .demo_view import DemoView
 
 Key = tuple[str, datetime]
 """Names one version of a session, as `CoachingSession.key` does."""
@@ -58,6 +61,31 @@ TROUBLE = {
 }
 
 
+@click.command("demo")
+@click.option("--sessions", default=3000, show_default=True, type=click.IntRange(1))
+@click.option("--seed", default=1, show_default=True, help="Another one, another company.")
+@click.option(
+    "--seconds",
+    default=15.0,
+    show_default=True,
+    type=click.FloatRange(0, 3600),
+    help="How long to follow what changes.",
+)
+def command(*, sessions: int, seed: int, seconds: float) -> None:
+    """Show the library at work, on this machine alone.
+
+    Needs neither token nor network. Takes about half a minute, and exits with 1 if a session is
+    lost on the way.
+    """
+    console = Console(force_terminal=sys.stdout.isatty())
+
+    async def show() -> int:
+        lost_nothing = await run(console, sessions=sessions, seed=seed, seconds=seconds)
+        return 0 if lost_nothing else 1
+
+    running.run(show())
+
+
 async def run(console: Console, *, sessions: int, seed: int, seconds: float) -> bool:
     """Show everything, and return whether nothing was lost."""
     now = SystemClock().now()
@@ -69,7 +97,7 @@ async def run(console: Console, *, sessions: int, seed: int, seconds: float) -> 
         history=HISTORY,
         changes_per_hour=CHANGES_PER_HOUR,
     )
-    screen = Screen(console)
+    screen = DemoView(console)
     async with Emulator(world, faults=_trouble(sessions), page_size=PAGE_SIZE) as api:
         screen.say(INTRO.format(url=api.url, sessions=sessions, drivers=DRIVERS, days=HISTORY.days))
         handled = await _use(api, screen, since=now - HISTORY, seconds=seconds)
@@ -83,7 +111,7 @@ def _trouble(sessions: int) -> list[Fault]:
     return [*quiet, empty_page(route="sessions"), *quiet, too_many]
 
 
-def _verdict(api: Emulator, handled: Counter[Key], screen: Screen) -> bool:
+def _verdict(api: Emulator, handled: Counter[Key], screen: DemoView) -> bool:
     """Compare what was handled with what the server has and has sent; say what came of it."""
     latest = api.world.latest()
     served = {key for request in api.requests for key in request.served}
@@ -118,7 +146,7 @@ def _busiest_second(times: Sequence[float]) -> int:
 # The library in use
 
 
-async def _use(api: Emulator, screen: Screen, *, since: datetime, seconds: float) -> Counter[Key]:
+async def _use(api: Emulator, screen: DemoView, *, since: datetime, seconds: float) -> Counter[Key]:
     """Return how often each version of a session was handled."""
     handled: Counter[Key] = Counter()
     store: dict[str, bytes] = {}  # a program of yours says store="sqlite:place.db"
@@ -171,7 +199,7 @@ async def _until_caught_up(stream: SessionStream) -> AsyncIterator[Page]:
 
 
 async def _read_the_past(
-    stream: SessionStream, handle: Handle, screen: Screen, since: datetime
+    stream: SessionStream, handle: Handle, screen: DemoView, since: datetime
 ) -> None:
     count = 0
     with screen.progress() as progress:
@@ -184,7 +212,7 @@ async def _read_the_past(
         progress(1.0, f"{count:,} sessions")
 
 
-async def _change_a_coach(client: Client, drivers: Sequence[str], screen: Screen) -> None:
+async def _change_a_coach(client: Client, drivers: Sequence[str], screen: DemoView) -> None:
     coaches = {
         assignment.driver.driver_id: assignment.coach_id
         async for assignment in client.assignments.list()
@@ -198,7 +226,7 @@ async def _change_a_coach(client: Client, drivers: Sequence[str], screen: Screen
     screen.say(f"   driver {driver} is now coached by {removed.coach_id or 'nobody'} again")
 
 
-async def _follow(stream: SessionStream, handle: Handle, screen: Screen, seconds: float) -> None:
+async def _follow(stream: SessionStream, handle: Handle, screen: DemoView, seconds: float) -> None:
     clock = SystemClock()
     end = clock.monotonic() + seconds
     with screen.table(stream):

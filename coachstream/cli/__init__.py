@@ -1,0 +1,24 @@
+"""The command line: a demo, a server to try things on, and the feed as lines of JSON.
+
+It may import everything but ``testing``; nothing imports it. Each command has a module of its own.
+"""
+
+from coachstream import __version__
+
+try:
+    import click
+
+    from . import demo, emulate, tail
+except ModuleNotFoundError as error:  # the library itself does without them
+    missing = str(error.name).partition(".")[0]
+    raise SystemExit(f"the command line needs {missing}: pip install 'coachstream[cli]'") from None
+
+
+@click.group()
+@click.version_option(__version__, prog_name="coachstream")
+def main() -> None:
+    """Follow Samsara's coaching sessions. Begin with `coachstream demo`: it needs no account."""
+
+
+for module in (demo, emulate, tail):
+    main.add_command(module.command)

@@ -1,0 +1,70 @@
+"""What all commands share: running to the end, signals, and errors as one line."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Coroutine
+from contextlib import suppress
+from typing import NoReturn
+
+import click
+
+from coachstream import CoachStreamError, InvalidArgumentError
+
+from ..http.credentials import VARIABLE
+
+OPTIONS = {
+    "token": VARIABLE,
+    "start_time": "--since",
+    "end_time": "--until",
+    "driver_ids": "--driver-id",
+    "coach_ids": "--coach-id",
+    "session_statuses": "--status",
+}
+"""Where the command line calls an argument of the library by another name."""
+
+
+class RefusedError(click.ClickException):
+    """What was asked for makes no sense."""
+
+    exit_code = 2
+
+
+def run(command: Coroutine[object, object, int | None]) -> NoReturn:
+    """Run a command to its end and exit with its code, or with the shell's for a signal."""
+    try:
+        code = asyncio.run(_until_signalled(command))
+    except KeyboardInterrupt:  # where loops can't handle signals
+        code = 128 + signal.SIGINT
+    except InvalidArgumentError as error:
+        option = OPTIONS.get(error.argument, "--" + error.argument.replace("_", "-"))
+        raise RefusedError(f"{option}: {one_line(error.problem)}") from None
+    except (CoachStreamError, OSError) as error:  # OSError: no room on the disk, a port in use
+        raise click.ClickException(one_line(str(error))) from None
+    sys.exit(code)
+
+
+async def _until_signalled(command: Awaitable[int | None]) -> int | None:
+    """Await the command; Ctrl-C and SIGTERM cancel it, so that it stops as clean as ever."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    received: list[int] = []
+
+    def stop(number: int) -> None:
+        received.append(number)
+        task.cancel()
+
+    with suppress(NotImplementedError):  # on Windows
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop, number)
+    try:
+        return await command
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        return 128 + received[0]
+
+
+def one_line(text: str) -> str:
+    """Return the text with nothing in it that would break the line, or the terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -1,0 +1,172 @@
+"""``coachstream tail``: the feed as lines of JSON."""
+
+import asyncio
+import logging
+import os
+import re
+import select
+import shlex
+import sys
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import anyio
+import click
+import msgspec
+
+from coachstream import Client, CoachingSession, MalformedSessionError, SessionStream, SystemClock
+
+from ..http.address import REGIONS
+from ..http.credentials import VARIABLE
+from ..models import FILTER_STATUSES
+from ..sessions.endpoint import POLL_INTERVAL
+from .pipe import PipeWriter
+from .running import RefusedError, run
+
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def _moment(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> datetime | None:
+    """Read ``7d`` as seven days ago, and anything else as a timestamp."""
+    if value is None:
+        return None
+    try:
+        if ago := re.fullmatch(r"(\d+)([mhdw])", value, re.ASCII):
+            return SystemClock().now() - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+        moment = datetime.fromisoformat(value.upper())
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{value!r} is neither like 7d, 12h or 30m nor like 2026-03-01T08:00:00Z."
+        ) from None
+    if moment.utcoffset() is None:
+        raise click.BadParameter(f"{value!r} has no time zone; put a Z after it for UTC.")
+    return moment
+
+
+@click.command("tail")
+@click.option(
+    "--since",
+    metavar="WHEN",
+    default="7d",
+    show_default=True,
+    callback=_moment,
+    help="Begin with what changed then: 7d, 12h or 30m ago, or a time like 2026-03-01T08:00:00Z.",
+)
+@click.option(
+    "--until", metavar="WHEN", callback=_moment, help="End there. Without it, go on for ever."
+)
+@click.option("--driver-id", "driver_ids", multiple=True, help="Only this driver. Repeatable.")
+@click.option("--coach-id", "coach_ids", multiple=True, help="Only this coach. Repeatable.")
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice(FILTER_STATUSES),
+    help="Only this status. Repeatable.",
+)
+@click.option("--events", is_flag=True, help="Include the events of each behaviour.")
+@click.option("--external-ids", is_flag=True, help="Include the drivers' external ids.")
+@click.option(
+    "--after", metavar="CURSOR", help="Go on from there, with all else as it was, times in full."
+)
+@click.option(
+    "--poll-interval",
+    metavar="SECONDS",
+    type=float,
+    default=POLL_INTERVAL,
+    show_default=True,
+    help="How long to wait when there is nothing new.",
+)
+@click.option("--region", type=click.Choice(list(REGIONS)), default="us", show_default=True)
+@click.option("--base-url", metavar="URL", help="Another server, such as the emulator.")
+@click.option("--api-version", metavar="VERSION", help="Such as 2025-06-11.")
+@click.option("-v", "--verbose", count=True, help="Tell more on stderr; twice, everything.")
+def command(
+    *,
+    since: datetime,
+    until: datetime | None,
+    driver_ids: tuple[str, ...],
+    coach_ids: tuple[str, ...],
+    statuses: tuple[str, ...],
+    events: bool,
+    external_ids: bool,
+    after: str | None,
+    poll_interval: float,
+    region: str,
+    base_url: str | None,
+    api_version: str | None,
+    verbose: int,
+) -> None:
+    """Write sessions to stdout as they change, one line of JSON each.
+
+    It is the server's own JSON, whole. Without --until it goes on until Ctrl-C, or until nobody
+    reads any more. What else there is to tell goes to stderr.
+
+    The token is read from the environment variable SAMSARA_API_TOKEN and nowhere else: on a
+    command line, everyone who can list processes could see it.
+    """
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s")
+    logging.getLogger("coachstream").setLevel(level)
+    if not hasattr(select, "poll"):
+        raise RefusedError("tail needs to poll its pipe, which Windows does not offer.")
+    if not os.environ.get(VARIABLE):
+        raise RefusedError(f"{VARIABLE} is not set: put your API token there.")
+
+    async def copy() -> None:
+        async with Client(region=region, base_url=base_url, api_version=api_version) as client:
+            stream = client.sessions.stream(
+                start_time=since,
+                end_time=until,
+                driver_ids=driver_ids or None,
+                coach_ids=coach_ids or None,
+                session_statuses=statuses or None,
+                include_coachable_events=events,
+                include_external_ids=external_ids,
+                after=after,
+                poll_interval=poll_interval,
+                keep_raw=True,
+                on_malformed=_leave_it_to_the_copy,
+            )
+            try:
+                await _copy(stream)
+            finally:
+                if verbose:
+                    _tell_position(stream, since, until)
+
+    run(copy())
+
+
+def _tell_position(stream: SessionStream, since: datetime, until: datetime | None) -> None:
+    """Say how to go on: the server takes a cursor only with the very times it was given for."""
+    words = ["--since", since.isoformat()]
+    if until is not None:
+        words += ["--until", until.isoformat()]
+    if cursor := stream.position.cursor:
+        words += ["--after", cursor]
+    click.echo(f"position: {shlex.join(words)}", err=True)
+
+
+async def _leave_it_to_the_copy(_error: MalformedSessionError) -> None:
+    """Settle a session that can't be read: its JSON is copied all the same, and it is logged."""
+
+
+async def _copy(stream: SessionStream) -> None:
+    """Write the stream's pages to stdout, until it ends or nobody reads any more."""
+    pipe = PipeWriter(sys.stdout.fileno())
+    with anyio.CancelScope() as scope:
+        watching = asyncio.create_task(pipe.when_unread(scope.cancel))
+        try:
+            with suppress(BrokenPipeError):
+                async for page in stream.pages():
+                    await pipe.write(b"".join(map(_line, page.entries)))
+        finally:
+            watching.cancel()
+            pipe.stop()
+
+
+def _line(entry: CoachingSession | MalformedSessionError) -> bytes:
+    assert entry.raw is not None, "asked for with keep_raw"
+    return msgspec.json.format(entry.raw, indent=-1) + b"\n"
