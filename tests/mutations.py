@@ -84,7 +84,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a store compares before it sets",
-        "checkpoints/kept",
+        "checkpoints/stored",
         "    if revision != after:",
         "    if revision < after:",
         ("tests/contracts/test_stores.py",),

@@ -1,11 +1,15 @@
-"""Where a consumer keeps how far it has come."""
+"""Stores for checkpoints: a position and its revision, under a name.
 
+It may import ``errors``, ``models`` and other modules at the top; ``progress``, ``sessions``,
+``consumer`` and ``testing`` import it. Each driver library is imported by its own store alone.
+"""
+
+from .encoding import Checkpoint, CheckpointStore
 from .file import FileStore
 from .mapping import MappingStore, MemoryStore
 from .nats import NatsStore
 from .opening import StoreLike, open_store, opened
 from .postgres import PostgresStore
-from .record import Checkpoint, CheckpointStore
 from .redis import RedisStore
 from .sqlite import SqliteStore
 from .store import Store

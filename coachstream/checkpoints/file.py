@@ -9,8 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from ..errors import CorruptCheckpointError, InvalidArgumentError
-from .kept import Kept, refuse_unless_after, seal, unseal
 from .store import Store
+from .stored import Stored, refuse_unless_after, seal, unseal
 from .thread import in_thread
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
@@ -21,7 +21,7 @@ class FileStore(Store):
     """Checkpoints as files in a directory, which is made if its parent is there.
 
     A save replaces the file in one step and returns when it is on the disk, so a crash leaves the
-    old checkpoint or the new one. The one before is kept as ``….previous``. Any number of processes
+    old checkpoint or the new one. The one before stays as ``….previous``. Any number of processes
     may share the directory: a lock that dies with its holder lets one of them save at a time. Only
     the owner can read the files.
 
@@ -39,7 +39,7 @@ class FileStore(Store):
     def __repr__(self) -> str:
         return f"FileStore({str(self._directory)!r})"
 
-    async def _load(self, name: str) -> Kept | None:
+    async def _load(self, name: str) -> Stored | None:
         return await in_thread(partial(_read, self._directory / file_name(name), name))
 
     async def _save(self, name: str, value: bytes, after: int) -> None:
@@ -49,11 +49,11 @@ class FileStore(Store):
         self._make_directory()
         path = self._directory / file_name(name)
         with _locked(_beside(path, "lock")):
-            kept = _read(path, name)
-            refuse_unless_after(name, kept, after)
-            if kept is not None:
-                _keep(path, kept)
-            _write(path, seal(Kept(after + 1, value)))
+            stored = _read(path, name)
+            refuse_unless_after(name, stored, after)
+            if stored is not None:
+                _keep_previous(path, stored)
+            _write(path, seal(Stored(after + 1, value)))
             _sync_directory(self._directory)
 
     def _make_directory(self) -> None:
@@ -84,7 +84,7 @@ def _beside(path: Path, what: str) -> Path:
     return path.with_name(f"{path.name}.{what}")
 
 
-def _read(path: Path, name: str) -> Kept | None:
+def _read(path: Path, name: str) -> Stored | None:
     """Return what the file holds; None without a file."""
     try:
         return unseal(name, path.read_bytes())
@@ -100,16 +100,16 @@ def _way_back(path: Path, name: str) -> str:
     """Say what can be done without the file; nothing of it is done unasked."""
     previous = _beside(path, "previous")
     try:
-        kept = unseal(name, previous.read_bytes())
+        stored = unseal(name, previous.read_bytes())
     except (OSError, CorruptCheckpointError):
         return "No sound earlier one is beside it: remove it to begin again from the start time"
     return (
-        f"The one before it, revision {kept.revision}, is whole: with no consumer running, move "
+        f"The one before it, revision {stored.revision}, is whole: with no consumer running, move "
         f"{previous} over {path} to go on from there; what was finished since then comes again"
     )
 
 
-def _keep(path: Path, kept: Kept) -> None:
+def _keep_previous(path: Path, stored: Stored) -> None:
     """Keep the current file as the previous one. It stays current all the while."""
     previous = _beside(path, "previous")
     with suppress(FileNotFoundError):
@@ -117,7 +117,7 @@ def _keep(path: Path, kept: Kept) -> None:
     try:
         os.link(path, previous)
     except OSError:  # a file system without links
-        _write(previous, seal(kept))
+        _write(previous, seal(stored))
 
 
 def _write(path: Path, data: bytes) -> None:

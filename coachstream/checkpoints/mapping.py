@@ -3,8 +3,8 @@
 import threading
 from collections.abc import MutableMapping
 
-from .kept import Kept, refuse_unless_after, seal, unseal
 from .store import Store
+from .stored import Stored, refuse_unless_after, seal, unseal
 
 _turn = threading.Lock()  # two stores, on two threads' loops, may share a mapping
 
@@ -23,15 +23,15 @@ class MappingStore(Store):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({type(self._mapping).__name__})"
 
-    async def _load(self, name: str) -> Kept | None:
-        return self._kept(name)
+    async def _load(self, name: str) -> Stored | None:
+        return self._stored(name)
 
     async def _save(self, name: str, value: bytes, after: int) -> None:
         with _turn:
-            refuse_unless_after(name, self._kept(name), after)
-            self._mapping[name] = seal(Kept(after + 1, value))
+            refuse_unless_after(name, self._stored(name), after)
+            self._mapping[name] = seal(Stored(after + 1, value))
 
-    def _kept(self, name: str) -> Kept | None:
+    def _stored(self, name: str) -> Stored | None:
         sealed = self._mapping.get(name)
         return None if sealed is None else unseal(name, sealed)
 

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..errors import InvalidArgumentError
-from .extras import require
-from .kept import Kept, overtaken, refuse_unless_after, seal, unseal
-from .once import Once
+from .drivers import require, without_secrets
+from .lazy import Lazy
 from .store import Store
-from .urls import without_secrets
+from .stored import Stored, overtaken, refuse_unless_after, seal, unseal
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -51,7 +50,7 @@ class NatsStore(Store):
         self._server = server
         self._replicas = replicas
         self._bucket_name = bucket
-        self._bucket: Once[tuple[Client, KeyValue]] = Once(
+        self._bucket: Lazy[tuple[Client, KeyValue]] = Lazy(
             self._open,
             usable=lambda opened: not isinstance(self._server, str) or not opened[0].is_closed,
         )
@@ -61,9 +60,9 @@ class NatsStore(Store):
         shown = without_secrets(server) if isinstance(server, str) else type(server).__name__
         return f"NatsStore({shown!r})"
 
-    async def _load(self, name: str) -> Kept | None:
-        kept, _ = await self._read(name)
-        return kept
+    async def _load(self, name: str) -> Stored | None:
+        stored, _ = await self._read(name)
+        return stored
 
     async def _save(self, name: str, value: bytes, after: int) -> None:
         from nats.js.errors import (  # noqa: PLC0415  # an extra
@@ -71,16 +70,16 @@ class NatsStore(Store):
             NoStreamResponseError,
         )
 
-        kept, sequence = await self._read(name)
-        refuse_unless_after(name, kept, after)
+        stored, sequence = await self._read(name)
+        refuse_unless_after(name, stored, after)
         client, bucket = await self._bucket.get()
-        sealed = seal(Kept(after + 1, value))
+        sealed = seal(Stored(after + 1, value))
         for left in reversed(range(TRIES)):
             try:
-                if kept is None:
+                if stored is None:
                     await bucket.create(_key(name), sealed)
                 else:
-                    # The bucket numbers all its keys together; this is where ours was kept.
+                    # The bucket numbers all its keys together; this is where ours was stored.
                     await bucket.update(_key(name), sealed, last=sequence)
             except KeyWrongLastSequenceError:
                 raise overtaken(name, after) from None
@@ -93,8 +92,8 @@ class NatsStore(Store):
             else:
                 return
 
-    async def _read(self, name: str) -> tuple[Kept | None, int]:
-        """Return what is kept and where the bucket keeps it."""
+    async def _read(self, name: str) -> tuple[Stored | None, int]:
+        """Return what is stored and where the bucket keeps it."""
         from nats.js.errors import KeyNotFoundError  # noqa: PLC0415  # an extra
 
         _, bucket = await self._bucket.get()

@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 from ..errors import InvalidArgumentError
+from .encoding import CheckpointStore
 from .file import FileStore
 from .mapping import MappingStore, MemoryStore
 from .nats import NatsStore
 from .postgres import PostgresStore
-from .record import CheckpointStore
 from .redis import RedisStore
 from .sqlite import SqliteStore
 from .store import Store

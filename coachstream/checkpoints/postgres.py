@@ -9,13 +9,12 @@ import anyio
 
 from ..errors import InvalidArgumentError
 from ..models import Position
-from .extras import require
-from .kept import Kept, overtaken, refuse_unless_after
+from .drivers import require, without_secrets
+from .encoding import Checkpoint, encode
+from .lazy import Lazy
 from .names import checked_name
-from .once import Once
-from .record import Checkpoint, encode
 from .store import Store
-from .urls import without_secrets
+from .stored import Stored, overtaken, refuse_unless_after
 
 PATIENCE = 30.0
 """Seconds that the store's own connections wait for the server before they raise."""
@@ -74,7 +73,7 @@ class PostgresStore(Store):
                 "database", f"a {type(database).__name__} is no URL and no asyncpg pool"
             )
         self._database = database
-        self._own: Once[_OwnPool] = Once(self._make_pool)
+        self._own: Lazy[_OwnPool] = Lazy(self._make_pool)
         self._table = ".".join(_quoted(part) for part in (schema, table) if part is not None)
         self._has_table = False
 
@@ -88,12 +87,12 @@ class PostgresStore(Store):
     ) -> Checkpoint:
         """Save as part of the transaction that is open on the connection ``on``, if one is given.
 
-        Then nothing is kept until that transaction commits, and nothing if it does not; until then
-        another save of the name waits. Where transactions are stricter than read committed, the
+        The checkpoint is stored when that transaction commits, and only then; until then another
+        save of the name waits. Where transactions are stricter than read committed, the
         database itself may refuse, with its serialization error.
 
         Raises:
-            StaleCheckpointError: the revision kept is another; let it end your transaction, too.
+            StaleCheckpointError: the revision stored is another; let it end your transaction, too.
             InvalidArgumentError: no transaction is open on ``on``.
         """
         if on is None:
@@ -108,7 +107,7 @@ class PostgresStore(Store):
         await self._replace(on, checked_name(name), encode(position), after)
         return Checkpoint(position=position, revision=after + 1)
 
-    async def _load(self, name: str) -> Kept | None:
+    async def _load(self, name: str) -> Stored | None:
         async with (await self._pool()).acquire() as connection:
             await self._prepare(connection)
             return await self._read(connection, name)
@@ -125,18 +124,18 @@ class PostgresStore(Store):
                 await pool.close()
             pool.terminate()  # does nothing to what is closed
 
-    async def _read(self, connection: Connection, name: str) -> Kept | None:
+    async def _read(self, connection: Connection, name: str) -> Stored | None:
         row = await connection.fetchrow(
             f"SELECT revision, value FROM {self._table} WHERE name = $1",  # noqa: S608  # quoted
             name,
         )
-        return None if row is None else Kept(row["revision"], row["value"].encode())
+        return None if row is None else Stored(row["revision"], row["value"].encode())
 
     async def _replace(self, connection: Connection, name: str, value: bytes, after: int) -> None:
-        kept = await self._read(connection, name)
-        refuse_unless_after(name, kept, after)
+        stored = await self._read(connection, name)
+        refuse_unless_after(name, stored, after)
         # Whoever comes second waits here for the first to commit, and then finds no such row.
-        if kept is None:
+        if stored is None:
             query = (
                 f"INSERT INTO {self._table} (name, revision, value) "  # noqa: S608  # quoted
                 "VALUES ($1, $2 + 1, $3) "

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 
 from ..errors import InvalidArgumentError
-from .extras import require
-from .kept import Kept, damaged, overtaken, refuse_unless_after
-from .once import Once
+from .drivers import require, without_secrets
+from .lazy import Lazy
 from .store import Store
-from .urls import without_secrets
+from .stored import Stored, damaged, overtaken, refuse_unless_after
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -21,12 +20,12 @@ PATIENCE = 10.0
 """Seconds that the store's own connections wait for the server before they raise."""
 
 _REPLACE = """
-local kept = redis.call('HGET', KEYS[1], 'revision')
-if (kept or '0') == ARGV[1] then
+local stored = redis.call('HGET', KEYS[1], 'revision')
+if (stored or '0') == ARGV[1] then
   redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'value', ARGV[3], 'save', ARGV[4])
   return 1
 end
-if kept == ARGV[2] and redis.call('HGET', KEYS[1], 'save') == ARGV[4] then
+if stored == ARGV[2] and redis.call('HGET', KEYS[1], 'save') == ARGV[4] then
   return 1
 end
 return 0
@@ -58,7 +57,7 @@ class RedisStore(Store):
                 "server", f"a {type(server).__name__} is no URL and no client of redis.asyncio"
             )
         self._server = server
-        self._own: Once[Redis] = Once(self._connect)
+        self._own: Lazy[Redis] = Lazy(self._connect)
         self._prefix = prefix
 
     def __repr__(self) -> str:
@@ -66,7 +65,7 @@ class RedisStore(Store):
         shown = without_secrets(server) if isinstance(server, str) else type(server).__name__
         return f"RedisStore({shown!r})"
 
-    async def _load(self, name: str) -> Kept | None:
+    async def _load(self, name: str) -> Stored | None:
         client = await self._client()
         found = await cast(
             "Awaitable[list[Any]]", client.hmget(self._prefix + name, ["revision", "value"])
@@ -76,7 +75,7 @@ class RedisStore(Store):
         if revision is None and value is None:
             return None
         try:
-            return Kept(int(revision), bytes(value))
+            return Stored(int(revision), bytes(value))
         except (TypeError, ValueError) as error:
             raise damaged(name, error) from error
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import CorruptCheckpointError, InvalidArgumentError
-from .kept import Kept, refuse_unless_after
 from .store import Store
+from .stored import Stored, refuse_unless_after
 from .thread import in_thread
 
 BUSY_SECONDS = 10.0
@@ -60,7 +60,7 @@ class SqliteStore(Store):
     def __repr__(self) -> str:
         return f"SqliteStore({str(self._path)!r})"
 
-    async def _load(self, name: str) -> Kept | None:
+    async def _load(self, name: str) -> Stored | None:
         return await in_thread(partial(self._with_connection, partial(_read, name=name)))
 
     async def _save(self, name: str, value: bytes, after: int) -> None:
@@ -156,16 +156,16 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _read(connection: sqlite3.Connection, *, name: str) -> Kept | None:
+def _read(connection: sqlite3.Connection, *, name: str) -> Stored | None:
     row = connection.execute(_READ, (name,)).fetchone()
-    return None if row is None else Kept(*row)
+    return None if row is None else Stored(*row)
 
 
 def _replace(connection: sqlite3.Connection, *, name: str, value: bytes, after: int) -> None:
     with _transaction(connection):
-        kept = _read(connection, name=name)
-        refuse_unless_after(name, kept, after)
-        if kept is None:
+        stored = _read(connection, name=name)
+        refuse_unless_after(name, stored, after)
+        if stored is None:
             connection.execute(_FIRST, (1, value.decode(), name))
         else:
             connection.execute(_NEXT, (after + 1, value.decode(), name, after))

@@ -6,9 +6,9 @@ from typing import Self
 
 from ..errors import ClosedError
 from ..models import Position
-from .kept import Kept, restore
+from .encoding import Checkpoint, encode
 from .names import checked_name
-from .record import Checkpoint, encode
+from .stored import Stored, restore
 
 
 class Store(ABC):
@@ -52,7 +52,7 @@ class Store(ABC):
             raise ClosedError("the checkpoint store is closed")
 
     @abstractmethod
-    async def _load(self, name: str) -> Kept | None:
+    async def _load(self, name: str) -> Stored | None:
         """Return what is stored for the name."""
 
     @abstractmethod

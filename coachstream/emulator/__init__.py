@@ -1,7 +1,8 @@
 """A stand-in for Samsara's coaching API: a real server, on this machine, that needs no account.
 
-It is a witness of the API and not an echo of this library, of which it imports nothing: it builds
-its JSON from Samsara's OpenAPI description, and the vendor's own SDK works against it.
+It imports nothing of this library, so that it can't share its mistakes: it builds its JSON from
+Samsara's OpenAPI description, and the vendor's own SDK works against it. Only ``cli``, ``testing``
+and tests import it.
 """
 
 from .faults import (
@@ -18,8 +19,8 @@ from .faults import (
     slow,
     stall,
 )
-from .memory import Request, Requests
 from .profile import Profile
+from .request_log import Request, Requests
 from .server import Emulator
 from .world import World
 

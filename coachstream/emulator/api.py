@@ -11,11 +11,11 @@ from random import Random
 from .answer import TEXT, Answer, error
 from .assignments import assignments_page, put_assignment
 from .delivery import damaged, instead
-from .desk import Desk
+from .endpoint import EndpointContext
 from .faults import Fault, Route
 from .limit import SlidingLimit
-from .memory import Request, Requests
 from .query import BadRequestError, Parameters
+from .request_log import Request, Requests
 from .sessions import sessions_page
 
 ROUTES: Mapping[str, tuple[Route, frozenset[str]]] = {
@@ -30,7 +30,7 @@ class Api:
 
     def __init__(
         self,
-        desk: Desk,
+        context: EndpointContext,
         *,
         faults: Iterable[Fault],
         token: str | None,
@@ -39,10 +39,10 @@ class Api:
     ) -> None:
         self.requests = Requests(remember)
         self.faults = deque(faults)
-        self._desk = desk
+        self._context = context
         self._token = token
         self._limits = {route: SlidingLimit(rate) for route, rate in rates.items() if rate}
-        self._ids = Random(f"{desk.world.seed} request ids")
+        self._ids = Random(f"{context.world.seed} request ids")
 
     def answer(
         self,
@@ -65,8 +65,8 @@ class Api:
         path, _, raw_query = target.partition("?")
         asked = Parameters(path, raw_query)
         request_id = f"{self._ids.getrandbits(32):08x}"
-        now = self._desk.world.now
-        self._desk.world.advance(now)
+        now = self._context.world.now
+        self._context.world.advance(now)
         answer, fault = self._decide(method, asked, authorization, at, request_id)
         self.requests.append(
             Request(
@@ -101,7 +101,7 @@ class Api:
         if not self._authorized(authorization):
             return error(401, request_id=request_id), None
         fault = self._take_fault(route)
-        early = fault and instead(fault, self._desk.profile, request_id)
+        early = fault and instead(fault, self._context.profile, request_id)
         if early:
             return early, fault
         limit = self._limits.get(route)
@@ -116,13 +116,13 @@ class Api:
     def _ask(
         self, route: Route, method: str, asked: Parameters, fault: Fault | None, request_id: str
     ) -> Answer:
-        if asked.repeated and self._desk.profile.repeated_keys == "reject":
+        if asked.repeated and self._context.profile.repeated_keys == "reject":
             raise BadRequestError("Invalid value for parameter.")
         if method == "PUT":
-            return put_assignment(self._desk, asked, request_id)
+            return put_assignment(self._context, asked, request_id)
         read = sessions_page if route == "sessions" else assignments_page
         empty = fault is not None and fault.kind in {"empty_page", "oversize"}
-        return read(self._desk, asked, empty=empty)
+        return read(self._context, asked, empty=empty)
 
     def _authorized(self, authorization: str) -> bool:
         scheme, _, token = authorization.partition(" ")

@@ -40,89 +40,89 @@ NOTES = (
 )
 
 
-def uuid(chance: Random) -> str:
+def uuid(random: Random) -> str:
     """Draw a version 4 UUID."""
-    h = f"{chance.getrandbits(128):032x}"
+    h = f"{random.getrandbits(128):032x}"
     return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-a{h[17:20]}-{h[20:]}"
 
 
-def driver_ids(chance: Random, count: int) -> tuple[str, ...]:
+def driver_ids(random: Random, count: int) -> tuple[str, ...]:
     """Draw ``count`` different ids of drivers: numbers, as text."""
-    return tuple(str(n) for n in chance.sample(range(1_000_000, 60_000_000), count))
+    return tuple(str(n) for n in random.sample(range(1_000_000, 60_000_000), count))
 
 
-def coach_ids(chance: Random, count: int) -> tuple[str, ...]:
+def coach_ids(random: Random, count: int) -> tuple[str, ...]:
     """Draw ``count`` different ids of coaches, who are users."""
-    return tuple(str(n) for n in chance.sample(range(10_000, 990_000), count))
+    return tuple(str(n) for n in random.sample(range(10_000, 990_000), count))
 
 
-def external_ids(chance: Random, number: int) -> dict[str, str]:
+def external_ids(random: Random, number: int) -> dict[str, str]:
     """Draw the external ids of one driver; some have none.
 
     The characters are those that Samsara allows in them, and "samsara." marks those it makes
     itself: https://developers.samsara.com/docs/external-ids.
     """
     ids: dict[str, str] = {}
-    if chance.random() < 0.7:
-        ids["payroll"] = f"A+B_{number}%@x-{chance.randrange(100)}"
-    if chance.random() < 0.3:
-        ids["samsara.serial"] = f"G{chance.getrandbits(32):08X}-{number}"
+    if random.random() < 0.7:
+        ids["payroll"] = f"A+B_{number}%@x-{random.randrange(100)}"
+    if random.random() < 0.3:
+        ids["samsara.serial"] = f"G{random.getrandbits(32):08X}-{number}"
     return ids
 
 
-def note(chance: Random) -> str:
+def note(random: Random) -> str:
     """Draw a note; one in eight is empty."""
-    return chance.choice(NOTES)
+    return random.choice(NOTES)
 
 
-def behaviors(chance: Random, created: int) -> list[Json]:
+def behaviors(random: Random, created: int) -> list[Json]:
     """Draw the behaviors of a session made at ``created``, without their events."""
-    count = chance.choices(range(7), weights=(1, 8, 6, 4, 2, 1, 1))[0]
-    return [_behavior(chance, created) for _ in range(count)]
+    count = random.choices(range(7), weights=(1, 8, 6, 4, 2, 1, 1))[0]
+    return [_behavior(random, created) for _ in range(count)]
 
 
-def _behavior(chance: Random, created: int) -> Json:
+def _behavior(random: Random, created: int) -> Json:
     behavior: Json = {
-        "coachableBehaviorType": chance.choice(BEHAVIOR_TYPES),
-        "id": uuid(chance),
-        "lastCoachedTime": stamp_text(created - chance.randrange(1, 60 * DAY)),
+        "coachableBehaviorType": random.choice(BEHAVIOR_TYPES),
+        "id": uuid(random),
+        "lastCoachedTime": stamp_text(created - random.randrange(1, 60 * DAY)),
         "updatedAtTime": stamp_text(created),
     }
-    if chance.random() < 0.3:
-        behavior["note"] = note(chance)
+    if random.random() < 0.3:
+        behavior["note"] = note(random)
     return behavior
 
 
-def spread(chance: Random, behaviors: int) -> list[int]:
+def spread(random: Random, behaviors: int) -> list[int]:
     """Draw how many events each of the behaviors has: 0 to 40 in all, and now and then over 100."""
     if not behaviors:
         return []
-    total = chance.randint(101, 140) if chance.random() < 0.02 else chance.randint(0, 40)
+    total = random.randint(101, 140) if random.random() < 0.02 else random.randint(0, 40)
     counts = [0] * behaviors
     for _ in range(total):
-        counts[chance.randrange(behaviors)] += 1
+        counts[random.randrange(behaviors)] += 1
     return counts
 
 
-def event(chance: Random, behavior_type: str, driver_id: str, created: int) -> Json:
+def event(random: Random, behavior_type: str, driver_id: str, created: int) -> Json:
     """Draw one coachable event, with the id its kind has.
 
     The four formats are documented on ``coachableEvents``: "vehicleId - eventMS" for safety events,
     a UUID for speeding and for idling, "{driverId},{date}" for a day of hours-of-service
     violations. ``linkage`` came to the vendor's SDK in August 2026; older events lack it.
     """
-    at = created - chance.randrange(1, 10 * DAY)
+    at = created - random.randrange(1, 10 * DAY)
     source = "safetyEvent"
     match behavior_type:
         case "speeding" | "severeSpeeding" | "maxSpeed":
-            id_ = uuid(chance)
+            id_ = uuid(random)
         case "hosViolation":
             id_, source = f"{driver_id},{stamp_text(at)[:10]}", "hosViolation"
         case "idling":
-            id_, source = uuid(chance), "idling"
+            id_, source = uuid(random), "idling"
         case _:
-            id_ = f"{chance.randrange(10**14, 10**15)} - {at}"
+            id_ = f"{random.randrange(10**14, 10**15)} - {at}"
     drawn: Json = {"id": id_}
-    if chance.random() < 0.8:
-        drawn["linkage"] = {"sourceId": uuid(chance), "sourceType": source}
+    if random.random() < 0.8:
+        drawn["linkage"] = {"sourceId": uuid(random), "sourceType": source}
     return drawn

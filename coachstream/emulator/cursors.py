@@ -25,11 +25,11 @@ class Cursors:
     def __init__(self, seed: int, life: timedelta) -> None:
         self._key = f"coachstream {seed}".encode()
         self._life = life // MILLISECOND
-        self._chance = Random(seed)
+        self._random = Random(seed)
 
     def make(self, place: int | str, asked: Parameters, now: datetime) -> str:
         """Return a cursor that stands for ``place`` in the answer to what was asked."""
-        nonce = self._chance.getrandbits(64)
+        nonce = self._random.getrandbits(64)
         body = json.dumps([place, to_ms(now), asked.digest, nonce]).encode()
         return f"{self._sign(body)}{SEAM}{b64encode(body).decode()}"
 

@@ -58,11 +58,11 @@ def _drawn_behaviors(session: Session, *, with_events: bool) -> list[Json]:
     drawn = behaviors(Random(session.seed), session.created)
     if with_events:
         # A source of its own, so that asking for events changes nothing else.
-        chance = Random(session.seed ^ 1 << 80)
-        for behavior, count in zip(drawn, spread(chance, len(drawn)), strict=True):
+        random = Random(session.seed ^ 1 << 80)
+        for behavior, count in zip(drawn, spread(random, len(drawn)), strict=True):
             kind = str(behavior["coachableBehaviorType"])
             behavior["coachableEvents"] = [
-                event(chance, kind, session.driver_id, session.created) for _ in range(count)
+                event(random, kind, session.driver_id, session.created) for _ in range(count)
             ]
     return drawn
 

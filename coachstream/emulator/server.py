@@ -14,10 +14,10 @@ from .api import Api
 from .clock import WorldClock
 from .cursors import Cursors
 from .delivery import deliver
-from .desk import Desk
+from .endpoint import EndpointContext
 from .faults import Fault
-from .memory import Requests
 from .profile import Profile
+from .request_log import Requests
 from .world import World
 
 IDLE = 10 * 365 * 86_400.0
@@ -73,15 +73,15 @@ class Emulator:
     ) -> None:
         self.profile = profile or Profile()
         self._world = world or World()
-        desk = Desk(
+        context = EndpointContext(
             world=self._world,
             profile=self.profile,
             cursors=Cursors(self._world.seed, cursor_life),
-            chance=Random(self._world.seed),
+            random=Random(self._world.seed),
             page_size=page_size if isinstance(page_size, tuple) else (page_size, page_size),
         )
         self._api = Api(
-            desk,
+            context,
             faults=faults,
             token=token,
             rates={"sessions": sessions_per_second, "assignments": assignments_per_second},

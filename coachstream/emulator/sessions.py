@@ -4,26 +4,26 @@ from itertools import islice, takewhile
 from typing import cast
 
 from .answer import Answer, page
-from .desk import Desk
+from .endpoint import EndpointContext
 from .history import Version
 from .query import Parameters, SessionQuery
 from .render import session_bytes
 
 
-def sessions_page(desk: Desk, asked: Parameters, *, empty: bool = False) -> Answer:
+def sessions_page(context: EndpointContext, asked: Parameters, *, empty: bool = False) -> Answer:
     """Answer with the next page of sessions in the order of updatedAtTime.
 
     Args:
-        desk: Where the answer comes from.
+        context: Where the answer comes from.
         asked: The request.
         empty: Answer with an empty page instead that skips nothing.
     """
-    query = SessionQuery.read(asked, end_inclusive=desk.profile.end_inclusive)
-    place = desk.cursors.place(asked, desk.world.now)
+    query = SessionQuery.read(asked, end_inclusive=context.profile.end_inclusive)
+    place = context.cursors.place(asked, context.world.now)
     start = query.after if place is None else cast("int", place)
-    size = desk.draw_size()
-    found = _find(desk, query, start, size + 1)
-    kept = 0 if empty else desk.cut(len(found), size)
+    size = context.draw_size()
+    found = _find(context, query, start, size + 1)
+    kept = 0 if empty else context.cut(len(found), size)
     shown = found[:kept]
     more = empty or kept < len(found)
     if shown:
@@ -31,7 +31,7 @@ def sessions_page(desk: Desk, asked: Parameters, *, empty: bool = False) -> Answ
     elif found and not empty:
         # An empty page whose cursor moves as far as it can without skipping anything.
         start = found[0].stamp - 1
-    external_ids = desk.world.staff.external_ids
+    external_ids = context.world.people.external_ids
     return page(
         (
             session_bytes(
@@ -42,28 +42,34 @@ def sessions_page(desk: Desk, asked: Parameters, *, empty: bool = False) -> Answ
             )
             for version in shown
         ),
-        cursor=_cursor(desk, asked, query, start, more=more, data=bool(shown)),
-        has_next=more or (query.until is None and desk.profile.caught_up_has_next),
+        cursor=_cursor(context, asked, query, start, more=more, data=bool(shown)),
+        has_next=more or (query.until is None and context.profile.caught_up_has_next),
         served=tuple(version.key for version in shown),
     )
 
 
-def _find(desk: Desk, query: SessionQuery, start: int, count: int) -> list[Version]:
-    every = query.snapshot is not None or desk.profile.versions == "every"
-    feed = desk.world.record.feed(start, drivers=query.drivers, every=every)
+def _find(context: EndpointContext, query: SessionQuery, start: int, count: int) -> list[Version]:
+    every = query.snapshot is not None or context.profile.versions == "every"
+    feed = context.world.record.feed(start, drivers=query.drivers, every=every)
     if (until := query.until) is not None:
         feed = takewhile(lambda version: version.stamp <= until, feed)
     return list(islice(filter(query.wants, feed), count))
 
 
 def _cursor(
-    desk: Desk, asked: Parameters, query: SessionQuery, place: int, *, more: bool, data: bool
+    context: EndpointContext,
+    asked: Parameters,
+    query: SessionQuery,
+    place: int,
+    *,
+    more: bool,
+    data: bool,
 ) -> str:
     if not more:
         bounded = query.until is not None
-        kind = desk.profile.terminal_cursor if bounded else desk.profile.caught_up_cursor
+        kind = context.profile.terminal_cursor if bounded else context.profile.caught_up_cursor
         if kind == "empty":
             return ""
         if kind == "same" and not data:
             return asked.after
-    return desk.cursors.make(place, asked, desk.world.now)
+    return context.cursors.make(place, asked, context.world.now)

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from . import content, life
+from . import content, lifecycle
 from .clock import MILLISECOND, from_ms, stamp_text, to_ms
 from .content import Json
 from .history import Record, Session, State, Version
+from .people import People
 from .render import session_json
-from .staff import Staff
 
 BIRTHDAY = datetime(2026, 3, 2, 8, tzinfo=UTC)
 """The time in a world that was not told it; fixed, so that runs repeat exactly."""
@@ -50,14 +50,14 @@ class World:
         if not drivers and (sessions or changes_per_hour):
             raise ValueError("sessions need drivers")
         self.seed = seed
-        self._chance = Random(seed)  # for what happens of itself
+        self._random = Random(seed)  # for what happens of itself
         self._hands = Random(~seed)  # apart, so that a test's acts leave the rest alone
         self._now = to_ms(now or BIRTHDAY)
         self._clock: Callable[[], datetime] | None = None
         self._upcoming: list[Session] = []
         self.record = Record()
         begun = self._now - history // MILLISECOND
-        self.staff = Staff(self._chance, drivers, coaches, begun)
+        self.people = People(self._random, drivers, coaches, begun)
         self._born(sessions, begun)
         self._per_hour = changes_per_hour
         self._next = self._soon(self._now)
@@ -95,7 +95,7 @@ class World:
         if "updatedAtTime" in fields:
             raise TypeError("the world stamps updatedAtTime itself")
         at = self._act()
-        driver = driver_id or self._hands.choice(self.staff.drivers)
+        driver = driver_id or self._hands.choice(self.people.drivers)
         return self._begin(self._hands, driver, at, fields).id
 
     def complete(self, session_id: str) -> None:
@@ -121,33 +121,33 @@ class World:
 
     def assign(self, driver_id: str, coach_id: str) -> None:
         """Give a driver a coach."""
-        self.staff.put(driver_id, coach_id, self.record.stamp(self._act()))
+        self.people.put(driver_id, coach_id, self.record.stamp(self._act()))
 
     def unassign(self, driver_id: str) -> None:
         """Take a driver's coach away."""
-        self.staff.put(driver_id, None, self.record.stamp(self._act()))
+        self.people.put(driver_id, None, self.record.stamp(self._act()))
 
     # What can be read
 
     @property
     def drivers(self) -> Sequence[str]:
         """The ids of the drivers."""
-        return self.staff.drivers
+        return self.people.drivers
 
     @property
     def coaches(self) -> Sequence[str]:
         """The ids of the coaches."""
-        return self.staff.coaches
+        return self.people.coaches
 
     @property
     def external_ids(self) -> Mapping[str, Mapping[str, str]]:
         """The external ids of each driver, by the driver's id."""
-        return self.staff.external_ids
+        return self.people.external_ids
 
     @property
     def assignments(self) -> Mapping[str, str]:
         """The coach of each driver who has one."""
-        return {a.driver_id: a.coach_id for a in self.staff.after("") if a.coach_id is not None}
+        return {a.driver_id: a.coach_id for a in self.people.after("") if a.coach_id is not None}
 
     def sessions(self) -> list[Json]:
         """Return each session as it is now, in the order of the feed.
@@ -155,7 +155,9 @@ class World:
         They hold everything: the driver's external ids, and the events beyond those served.
         """
         return [
-            session_json(v, self.staff.external_ids.get(v.session.driver_id, {}), events=ALL_EVENTS)
+            session_json(
+                v, self.people.external_ids.get(v.session.driver_id, {}), events=ALL_EVENTS
+            )
             for v in self.record.live()
         ]
 
@@ -170,41 +172,41 @@ class World:
     # How it comes about
 
     def _born(self, sessions: int, begun: int) -> None:
-        chance, numbered = self._chance, dict[int, Session]()
-        for at, number, act in sorted(life.past_lives(chance, sessions, begun, self._now)):
+        random, numbered = self._random, dict[int, Session]()
+        for at, number, act in sorted(lifecycle.past_lives(random, sessions, begun, self._now)):
             if act == "begin":
-                driver = chance.choice(self.staff.drivers)
-                numbered[number] = self._begin(chance, driver, at, {})
+                driver = random.choice(self.people.drivers)
+                numbered[number] = self._begin(random, driver, at, {})
             else:
                 self._happen(act, numbered[number], at)
 
     def _soon(self, at: int) -> int | None:
-        return at + life.pause(self._chance, self._per_hour) if self._per_hour else None
+        return at + lifecycle.pause(self._random, self._per_hour) if self._per_hour else None
 
     def _live_on(self, at: int) -> None:
-        chance = self._chance
-        act = life.next_act(chance)
+        random = self._random
+        act = lifecycle.next_act(random)
         if act == "coach":
-            driver = chance.choice(self.staff.drivers)
-            coach = self._some_coach(chance) if chance.random() < 0.8 else None
-            self.staff.put(driver, coach, self.record.stamp(at))
+            driver = random.choice(self.people.drivers)
+            coach = self._some_coach(random) if random.random() < 0.8 else None
+            self.people.put(driver, coach, self.record.stamp(at))
             return
-        session = None if act == "begin" else self._some_upcoming(chance)
+        session = None if act == "begin" else self._some_upcoming(random)
         if session is None:
-            self._begin(chance, chance.choice(self.staff.drivers), at, {})
+            self._begin(random, random.choice(self.people.drivers), at, {})
         else:
             self._happen(act, session, at)
 
-    def _happen(self, act: life.Act, session: Session, at: int) -> None:
-        chance, before = self._chance, session.latest.state
+    def _happen(self, act: lifecycle.Act, session: Session, at: int) -> None:
+        random, before = self._random, session.latest.state
         match act:
             case "complete":
-                self._complete(chance, session, at)
+                self._complete(random, session, at)
             case "reassign":
-                coach = self._some_coach(chance)
+                coach = self._some_coach(random)
                 self._change(session, at, before._replace(assigned_coach=coach))
             case "annotate":
-                self._change(session, at, before._replace(note=content.note(chance)))
+                self._change(session, at, before._replace(note=content.note(random)))
             case "delete":
                 self._change(session, at, before._replace(status="deleted"))
             case "begin" | "coach":
@@ -214,19 +216,19 @@ class World:
         self.advance(self.now)
         return self._now
 
-    def _begin(self, chance: Random, driver_id: str, at: int, fields: dict[str, object]) -> Session:
+    def _begin(self, random: Random, driver_id: str, at: int, fields: dict[str, object]) -> Session:
         given = dict(fields)
         session = Session(
-            id=str(given.pop("id", content.uuid(chance))),
-            seed=chance.getrandbits(64),
+            id=str(given.pop("id", content.uuid(random))),
+            seed=random.getrandbits(64),
             driver_id=driver_id,
             created=at,
-            due=at + life.DUE_AFTER,
-            coaching_type=chance.choice(content.COACHING_TYPES),
+            due=at + lifecycle.DUE_AFTER,
+            coaching_type=random.choice(content.COACHING_TYPES),
         )
         state = State(
             status=str(given.pop("sessionStatus", "upcoming")),
-            assigned_coach=_text(given.pop("assignedCoachId", self.staff.coach_of(driver_id))),
+            assigned_coach=_text(given.pop("assignedCoachId", self.people.coach_of(driver_id))),
             completed_coach=_text(given.pop("completedCoachId", None)),
             completed_at=_text(given.pop("completedAtTime", None)),
             note=_text(given.pop("sessionNote", None)),
@@ -239,21 +241,21 @@ class World:
     def _change(self, session: Session, at: int, state: State) -> None:
         self.record.change(Version(session, self.record.stamp(at), state))
 
-    def _complete(self, chance: Random, session: Session, at: int) -> None:
+    def _complete(self, random: Random, session: Session, at: int) -> None:
         # The assigned coach is returned while a session is incomplete, in the words of the OpenAPI
         # description, so it goes when the completing coach comes.
         before = session.latest.state
-        coach = before.assigned_coach or self._some_coach(chance)
+        coach = before.assigned_coach or self._some_coach(random)
         state = State("completed", None, coach, stamp_text(at), before.note)
         self._change(session, at, state)
 
-    def _some_coach(self, chance: Random) -> str | None:
-        return chance.choice(self.staff.coaches) if self.staff.coaches else None
+    def _some_coach(self, random: Random) -> str | None:
+        return random.choice(self.people.coaches) if self.people.coaches else None
 
-    def _some_upcoming(self, chance: Random) -> Session | None:
+    def _some_upcoming(self, random: Random) -> Session | None:
         # What is no longer upcoming is weeded out when it is come upon.
         while self._upcoming:
-            place = chance.randrange(len(self._upcoming))
+            place = random.randrange(len(self._upcoming))
             session = self._upcoming[place]
             if session.latest.state.status == "upcoming":
                 return session

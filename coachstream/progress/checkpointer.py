@@ -8,9 +8,9 @@ from random import Random
 import anyio
 
 from ..checkpoints import PostgresStore, Store, StoreLike, open_store
-from ..checkpoints.kept import damaged
 from ..checkpoints.names import checked_name
 from ..checkpoints.postgres import Connection
+from ..checkpoints.stored import damaged
 from ..clock import Clock
 from ..errors import (
     CoachStreamError,

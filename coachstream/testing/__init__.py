@@ -3,6 +3,9 @@
 The pytest fixture ``samsara``, an `EmulatorThread`, is there without an import. The suites for
 stores and ledgers of your own are in `coachstream.testing.contracts`; they need pytest, and this
 module does not. ``examples/testing`` shows it all at work.
+
+It may import the public names of ``coachstream``, ``checkpoints`` and ``emulator``; only tests
+import it.
 """
 
 from coachstream.emulator import (

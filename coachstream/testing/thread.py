@@ -90,7 +90,7 @@ class EmulatorThread:
         self._call(self._emulator.advance, ahead)
 
     def _call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        # Once it has stopped there is no other thread to be careful of.
+        # Lazy it has stopped there is no other thread to be careful of.
         if self._portal is None:
             return work(*args, **kwargs)
         return self._portal.call(partial(work, *args, **kwargs))

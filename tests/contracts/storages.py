@@ -19,7 +19,7 @@ from coachstream.checkpoints import (
     Store,
 )
 from coachstream.checkpoints.file import file_name
-from coachstream.checkpoints.kept import Kept, seal
+from coachstream.checkpoints.stored import Stored, seal
 from tests.support.servers import driver
 
 _numbers = itertools.count(1)
@@ -66,7 +66,7 @@ class Mapping(Storage):
         return self.mapping[name]
 
     async def plant(self, name: str, revision: int, value: bytes) -> None:
-        self.mapping[name] = seal(Kept(revision, value))
+        self.mapping[name] = seal(Stored(revision, value))
 
     async def damage(self, name: str) -> None:
         self.mapping[name] = self.mapping[name][:-20]
@@ -89,7 +89,7 @@ class Files(Storage):
         return await anyio.Path(self.path(name)).read_bytes()
 
     async def plant(self, name: str, revision: int, value: bytes) -> None:
-        await anyio.Path(self.path(name)).write_bytes(seal(Kept(revision, value)))
+        await anyio.Path(self.path(name)).write_bytes(seal(Stored(revision, value)))
 
     async def damage(self, name: str) -> None:
         path = anyio.Path(self.path(name))
@@ -208,7 +208,7 @@ class Nats(Storage):
 
     async def plant(self, name: str, revision: int, value: bytes) -> None:
         bucket, key = await self.entry(name)
-        await bucket.put(key, seal(Kept(revision, value)))
+        await bucket.put(key, seal(Stored(revision, value)))
 
     async def damage(self, name: str) -> None:
         bucket, key = await self.entry(name)

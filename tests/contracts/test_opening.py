@@ -21,7 +21,7 @@ from coachstream.checkpoints import (
     open_store,
     opened,
 )
-from coachstream.checkpoints.urls import without_secrets
+from coachstream.checkpoints.drivers import without_secrets
 from coachstream.errors import ClosedError, InvalidArgumentError
 from tests.contracts.positions import position
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from coachstream.checkpoints.record import FORMAT, encode
+from coachstream.checkpoints.encoding import FORMAT, encode
 from coachstream.errors import (
     ClosedError,
     CorruptCheckpointError,

@@ -439,7 +439,7 @@ async def test_what_was_settled_ahead_at_a_windows_end_comes_from_neither_window
     start, narrow = BIRTH - timedelta(days=8), timedelta(milliseconds=1)
     seam = start + narrow + timedelta(minutes=1 + 4 + 16)  # where the third window meets the next
     async with feed(past(0), profile=profile, **unlimited()) as (api, client, _):
-        record, begun = api.world.record, api.world.staff.drivers[0]
+        record, begun = api.world.record, api.world.people.drivers[0]
         record._last_stamp = to_ms(seam) - 1
         session = api.world._begin(Random(1), begun, to_ms(seam), {})
         origin = sessions_query(start_time=start, end_time=BIRTH)

@@ -131,7 +131,7 @@ async def test_what_became_visible_late_is_not_lost_with_the_cursor():
     async with feed(quiet_world()) as (api, client, events):
         service = Consumer(client, events)
         one, two = api.world.add_session(), api.world.add_session()
-        served = api._api._desk.world.record
+        served = api._api._context.world.record
         late = served.sessions[one].latest
         served._live._versions.remove(late)  # not visible yet
         await service.run()

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from coachstream import CheckpointError
 from coachstream.checkpoints import MemoryStore
-from coachstream.checkpoints.kept import Kept, restore, seal, unseal
-from coachstream.checkpoints.record import decode, encode
+from coachstream.checkpoints.encoding import decode, encode
+from coachstream.checkpoints.stored import Stored, restore, seal, unseal
 from coachstream.emulator.world import BIRTHDAY
 from coachstream.feed.backfill import BackfillReader
 from coachstream.feed.paging import Pager
@@ -23,7 +23,7 @@ from coachstream.wire.query import Query
 from tests.contracts.positions import QUERY, full
 from tests.fuzz.readers import shape, shown
 
-SOUND = Kept(3, encode(full(3)))
+SOUND = Stored(3, encode(full(3)))
 SEALED = seal(SOUND)
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def _as_a_record(value: bytes) -> str:
         shown(error)
         return shape(error)
     assert decode("it", encode(position)) == position
-    assert restore("it", Kept(1, value)) is not None
+    assert restore("it", Stored(1, value)) is not None
     return "position" if _usable(position) else "of no use"
 
 

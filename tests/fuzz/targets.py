@@ -6,8 +6,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from coachstream.assignments.endpoint import PATH as ASSIGNMENTS
-from coachstream.checkpoints.kept import Kept, seal
-from coachstream.checkpoints.record import encode
+from coachstream.checkpoints.encoding import encode
+from coachstream.checkpoints.stored import Stored, seal
 from coachstream.emulator import Emulator, World
 from coachstream.feed.fetcher import PATH as STREAM
 from tests.contracts.positions import full, position
@@ -69,4 +69,4 @@ def _answers() -> list[bytes]:
 
 def _checkpoints() -> list[bytes]:
     values = [encode(one) for one in (position(), position(None), full(0), full(3))]
-    return [*values, *(seal(Kept(7, value)) for value in values)]
+    return [*values, *(seal(Stored(7, value)) for value in values)]

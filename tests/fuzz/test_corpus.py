@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from coachstream import CheckpointError, CorruptCheckpointError
 from coachstream.checkpoints import FileStore, SqliteStore
-from coachstream.checkpoints.kept import Kept, restore, unseal
-from coachstream.checkpoints.record import decode, encode
+from coachstream.checkpoints.encoding import decode, encode
+from coachstream.checkpoints.stored import Stored, restore, unseal
 from tests.contracts.positions import full, position, positions
 from tests.fuzz import __main__ as command
 from tests.fuzz import places, targets
@@ -147,7 +147,7 @@ def _tamper(path, revision, value):
 @pytest.mark.parametrize("revision", ["many", 1.5, b"\x01", True, None, 0])
 def test_a_revision_that_is_no_number_is_damage(revision):
     with pytest.raises(CorruptCheckpointError, match="its revision is"):
-        restore("it", Kept(revision, encode(full(0))))
+        restore("it", Stored(revision, encode(full(0))))
 
 
 def test_a_label_nested_without_end_is_damage():
@@ -188,7 +188,7 @@ def test_a_mutator_repeats_itself_for_the_same_seed():
 
 def test_damage_that_passes_for_a_place_would_be_noticed(monkeypatch):
     """The check itself can fail: with the checksum left out it does."""
-    monkeypatch.setattr("coachstream.checkpoints.kept._checksum", lambda _: "any")
+    monkeypatch.setattr("coachstream.checkpoints.stored._checksum", lambda _: "any")
     unsealed = partial(unseal, "it")
     sealed = msgspec.json.encode({"revision": 3, "sha256": "any"}) + b"\n" + places.SOUND.value
     monkeypatch.setattr(places, "SEALED", sealed)

@@ -1,6 +1,21 @@
-"""URLs, fit to be seen."""
+"""Driver libraries, each an extra of this library, and the URLs of their servers."""
 
+from importlib.util import find_spec
 from urllib.parse import urlsplit
+
+from ..errors import InvalidArgumentError
+
+
+def require(driver: str, *, extra: str) -> None:
+    """Make sure that a driver can be imported, which is left until it is used.
+
+    Raises:
+        InvalidArgumentError: it is not installed; the message says how to.
+    """
+    if find_spec(driver) is None:
+        raise InvalidArgumentError(
+            "store", f"{driver} is not installed: pip install 'coachstream[{extra}]'"
+        )
 
 
 def without_secrets(url: str) -> str:

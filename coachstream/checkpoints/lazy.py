@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Once(Generic[T]):
+class Lazy(Generic[T]):
     """Something made at first use, and again once it is no longer ``usable``.
 
     If making it fails, the next use tries again.

@@ -25,24 +25,24 @@ _USUAL: tuple[tuple[Act, float], ...] = (
 
 
 def past_lives(
-    chance: Random, sessions: int, start: int, end: int
+    random: Random, sessions: int, start: int, end: int
 ) -> Iterator[tuple[int, int, Act]]:
     """Yield (when, number of the session, act) for lives begun between two moments, unordered."""
     for number in range(sessions):
-        at = start + int(chance.random() * (end - start))
+        at = start + int(random.random() * (end - start))
         yield at, number, "begin"
         for act, likely in _USUAL:
-            if chance.random() < likely:
-                at += 1 + int(chance.random() * 6 * DAY)
+            if random.random() < likely:
+                at += 1 + int(random.random() * 6 * DAY)
                 if at < end:
                     yield at, number, act
 
 
-def next_act(chance: Random) -> Act:
+def next_act(random: Random) -> Act:
     """Draw what happens next."""
-    return chance.choices(_ACTS, weights=_WEIGHTS)[0]
+    return random.choices(_ACTS, weights=_WEIGHTS)[0]
 
 
-def pause(chance: Random, per_hour: float) -> int:
+def pause(random: Random, per_hour: float) -> int:
     """Draw how many milliseconds pass until then; happenings are independent of each other."""
-    return 1 + int(chance.expovariate(per_hour) * 3_600_000)
+    return 1 + int(random.expovariate(per_hour) * 3_600_000)

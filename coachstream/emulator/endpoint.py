@@ -9,18 +9,18 @@ from .world import World
 
 
 @dataclass(frozen=True, kw_only=True)
-class Desk:
+class EndpointContext:
     """Everything an endpoint needs to answer."""
 
     world: World
     profile: Profile
     cursors: Cursors
-    chance: Random
+    random: Random
     page_size: tuple[int, int]
 
     def draw_size(self) -> int:
         """Draw how many items the next page may hold."""
-        return self.chance.randint(*self.page_size)
+        return self.random.randint(*self.page_size)
 
     def cut(self, found: int, size: int) -> int:
         """Draw how many of the items found go on a page of ``size``; at times fewer, or none.
@@ -29,8 +29,8 @@ class Desk:
         https://developers.samsara.com/docs/pagination.
         """
         kept = min(found, size)
-        if kept and self.chance.random() < self.profile.empty_pages:
+        if kept and self.random.random() < self.profile.empty_pages:
             return 0
-        if kept > 1 and self.chance.random() < self.profile.short_pages:
-            return self.chance.randrange(1, kept)
+        if kept > 1 and self.random.random() < self.profile.short_pages:
+            return self.random.randrange(1, kept)
         return kept

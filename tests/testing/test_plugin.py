@@ -14,7 +14,7 @@ import pytest_asyncio.plugin
 
 import coachstream
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 HOUSE = Path(coachstream.__file__).parent
 EXAMPLE = ROOT / "examples" / "testing"
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())

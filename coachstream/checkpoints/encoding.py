@@ -26,7 +26,7 @@ class CheckpointStore(Protocol):
     """
 
     async def load(self, name: str) -> Checkpoint | None:
-        """Return what is kept for ``name``; None if nothing is.
+        """Return what is stored for ``name``; None if nothing is.
 
         Raises:
             CorruptCheckpointError: it is damaged.
@@ -37,11 +37,11 @@ class CheckpointStore(Protocol):
     async def save(self, name: str, position: Position, *, after: int) -> Checkpoint:
         """Keep ``position`` in place of revision ``after``, and return it with its revision.
 
-        ``after`` is 0 when nothing may be kept for the name yet. The save is atomic and durable
+        ``after`` is 0 when nothing may be stored for the name yet. The save is atomic and durable
         when this returns.
 
         Raises:
-            StaleCheckpointError: the revision kept is another. Nothing has changed.
+            StaleCheckpointError: the revision stored is another. Nothing has changed.
         """
         ...
 

@@ -5,10 +5,10 @@ from hashlib import sha256
 import msgspec
 
 from ..errors import CorruptCheckpointError, StaleCheckpointError
-from .record import Checkpoint, decode
+from .encoding import Checkpoint, decode
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Stored(msgspec.Struct, frozen=True):
     """What is stored for one name."""
 
     revision: int
@@ -24,32 +24,32 @@ class _Label(msgspec.Struct, frozen=True):
 _label = msgspec.json.Decoder(_Label)
 
 
-def restore(name: str, kept: Kept | None) -> Checkpoint | None:
-    """Return the checkpoint that is kept.
+def restore(name: str, stored: Stored | None) -> Checkpoint | None:
+    """Return the checkpoint that is stored.
 
     Raises:
         CorruptCheckpointError: it is damaged.
         NewerCheckpointError: a later version of this library wrote it.
     """
-    if kept is None:
+    if stored is None:
         return None
-    position = decode(name, kept.value)
-    if type(kept.revision) is not int or kept.revision < 1:  # a database may let anything in
-        raise damaged(name, f"its revision is {kept.revision}")
-    return Checkpoint(position=position, revision=kept.revision)
+    position = decode(name, stored.value)
+    if type(stored.revision) is not int or stored.revision < 1:  # a database may let anything in
+        raise damaged(name, f"its revision is {stored.revision}")
+    return Checkpoint(position=position, revision=stored.revision)
 
 
-def refuse_unless_after(name: str, kept: Kept | None, after: int) -> None:
+def refuse_unless_after(name: str, stored: Stored | None, after: int) -> None:
     """Let only the successor of revision ``after`` pass.
 
     What can't be read is not replaced either: whoever finds the damage must still find it there.
 
     Raises:
-        StaleCheckpointError: another revision is kept.
-        CorruptCheckpointError: what is kept is damaged.
+        StaleCheckpointError: another revision is stored.
+        CorruptCheckpointError: what is stored is damaged.
         NewerCheckpointError: a later version of this library wrote it.
     """
-    current = restore(name, kept)
+    current = restore(name, stored)
     revision = 0 if current is None else current.revision
     if revision != after:
         raise StaleCheckpointError(
@@ -66,13 +66,13 @@ def overtaken(name: str, after: int) -> StaleCheckpointError:
     )
 
 
-def seal(kept: Kept) -> bytes:
+def seal(stored: Stored) -> bytes:
     """Return all of it as one value with a checksum: two lines, for storage without columns."""
-    label = _Label(kept.revision, _checksum(kept))
-    return b"%s\n%s" % (msgspec.json.encode(label), kept.value)
+    label = _Label(stored.revision, _checksum(stored))
+    return b"%s\n%s" % (msgspec.json.encode(label), stored.value)
 
 
-def unseal(name: str, sealed: bytes) -> Kept:
+def unseal(name: str, sealed: bytes) -> Stored:
     """Return what was sealed.
 
     Raises:
@@ -83,10 +83,10 @@ def unseal(name: str, sealed: bytes) -> Kept:
         label = _label.decode(first)
     except (ValueError, TypeError, RecursionError) as error:
         raise damaged(name, error) from error
-    kept = Kept(label.revision, value)
-    if label.sha256 != _checksum(kept):
+    stored = Stored(label.revision, value)
+    if label.sha256 != _checksum(stored):
         raise damaged(name, "its checksum does not match")
-    return kept
+    return stored
 
 
 def damaged(name: str, problem: object) -> CorruptCheckpointError:
@@ -97,5 +97,5 @@ def damaged(name: str, problem: object) -> CorruptCheckpointError:
     )
 
 
-def _checksum(kept: Kept) -> str:
-    return sha256(b"%d\n%s" % (kept.revision, kept.value)).hexdigest()
+def _checksum(stored: Stored) -> str:
+    return sha256(b"%d\n%s" % (stored.revision, stored.value)).hexdigest()

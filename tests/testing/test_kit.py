@@ -80,7 +80,7 @@ def test_what_the_test_does_to_the_world_is_done_at_its_time():
         [one] = samsara.world.sessions()
         assert (one["id"], one["sessionNote"]) == (session, "hello")
         assert datetime.fromisoformat(one["updatedAtTime"]) >= BIRTHDAY + timedelta(days=2)
-        assert samsara.world.now > BIRTHDAY + timedelta(days=2)
+        assert samsara.world.now >= BIRTHDAY + timedelta(days=2)
         with pytest.raises(KeyError):
             samsara.world.complete("nobody's")
     assert len(samsara.world.sessions()) == 1

@@ -19,18 +19,18 @@ class Assignment:
     updated: int
 
 
-class Staff:
+class People:
     """The drivers and coaches drawn at birth, and the assignments as they are now.
 
     Five drivers in six have a coach at birth. There is at most one coach per driver, as the API
     knows an assignment by its driver alone.
     """
 
-    def __init__(self, chance: Random, drivers: int, coaches: int, begun: int) -> None:
-        self.drivers = content.driver_ids(chance, drivers)
-        self.coaches = content.coach_ids(chance, coaches)
+    def __init__(self, random: Random, drivers: int, coaches: int, begun: int) -> None:
+        self.drivers = content.driver_ids(random, drivers)
+        self.coaches = content.coach_ids(random, coaches)
         self.external_ids = {
-            driver: content.external_ids(chance, number)
+            driver: content.external_ids(random, number)
             for number, driver in enumerate(self.drivers)
         }
         self._by_external_id = {
@@ -41,9 +41,9 @@ class Staff:
         self._assignments: dict[str, Assignment] = {}
         self._order: list[str] = []
         for driver in self.drivers:
-            if coaches and chance.random() < 5 / 6:
-                at = begun - chance.randrange(1, 300 * DAY)
-                self.put(driver, chance.choice(self.coaches), at)
+            if coaches and random.random() < 5 / 6:
+                at = begun - random.randrange(1, 300 * DAY)
+                self.put(driver, random.choice(self.coaches), at)
 
     def put(self, driver_id: str, coach_id: str | None, at: int) -> Assignment:
         """Give a driver a coach, or none; returns the assignment as it then is."""

@@ -11,7 +11,7 @@ from coachstream.emulator import Emulator, Profile, World
 PATH = "/coaching/driver-coach-assignments"
 
 
-class Desk:
+class EndpointContext:
     def __init__(self, api, http):
         self.api, self.http = api, http
 
@@ -43,7 +43,7 @@ async def desk(request):
         Emulator(world, profile=profile, page_size=7, assignments_per_second=None) as api,
         aiohttp.ClientSession(api.url, headers={"Authorization": "Bearer t"}) as http,
     ):
-        yield Desk(api, http)
+        yield EndpointContext(api, http)
 
 
 def pairs(items):
