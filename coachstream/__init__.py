@@ -6,7 +6,7 @@ from .clock import Clock, SystemClock
 from .consumer.consume import consume
 from .consumer.failures import OnFailure, Retry
 from .consumer.ledger import FailedSession, FileLedger, Ledger, MemoryLedger, Replay, replay
-from .consumer.run import Report
+from .consumer.report import Report
 from .errors import (
     AnswerTimeoutError,
     ApiError,

@@ -21,8 +21,9 @@ from .http.rate_limit import RateLimits
 from .http.transport import Transport
 from .observers.logging import log_event
 from .retry import RetryPolicy
+from .runtime import Runtime
 from .sessions.endpoint import Sessions
-from .tasks import Background
+from .tasks import BackgroundTasks
 from .telemetry import Observer, guarded
 
 
@@ -37,16 +38,15 @@ class Client:
             assignments), or an async function that returns one. None reads the environment
             variable ``SAMSARA_API_TOKEN``.
         region: Where the organisation lives: ``us``, ``eu`` or ``ca``.
-        base_url: Another server instead, such as the emulator; plain HTTP to loopback only.
+        base_url: Another server, such as the emulator; plain HTTP is for loopback only.
         api_version: Sent as ``X-Samsara-Version``, such as ``"2025-06-11"``. Without it the
             version of the token applies (https://developers.samsara.com/docs/versioning).
-        rate_limits: Requests per second. Clients that share an organisation in one process should
-            be given one object.
-        retry: How patient to be.
-        timeout: How long one answer may take, in seconds or as a ``timedelta``.
-        max_page_bytes: The largest answer, decompressed, that is read.
-        http: Your own aiohttp session (proxies, TLS); it is not closed by us.
-        observer: Called with every event; None logs them, see `coachstream.telemetry`.
+        rate_limits: Requests per second. Give clients of one organisation the same object.
+        retry: How often and how long to retry.
+        timeout: How long one response may take, in seconds or as a ``timedelta``.
+        max_page_bytes: The largest response, decompressed, that is read.
+        http: Your own aiohttp session, for proxies and TLS; the client does not close it.
+        observer: Called with every event of `coachstream.telemetry`; None logs them.
         clock: Where time comes from; for tests.
         random: Where the jitter of retries comes from; for tests.
 
@@ -70,61 +70,56 @@ class Client:
         clock: Clock | None = None,
         random: Random | None = None,
     ) -> None:
-        token = Secret(token) if isinstance(token, str) else token  # for whoever shows this frame
+        token = Secret(token) if isinstance(token, str) else token  # tracebacks show this frame
         if api_version is not None and not re.fullmatch(r"[0-9A-Za-z.-]+", api_version):
             raise InvalidArgumentError("api_version", f"{api_version!r} is not a version")
-        clock = clock or SystemClock()
         retry = instance_of("retry", retry or RetryPolicy(), RetryPolicy)
         limits = instance_of("rate_limits", rate_limits or RateLimits(), RateLimits)
         if observer is not None:
             plain_function("observer", observer)
-        observer = guarded(observer or log_event)
-        random = random or Random()
-        self._background = Background()
+        runtime = Runtime(
+            clock=clock or SystemClock(),
+            random=random or Random(),
+            observe=guarded(observer or log_event),
+            tasks=BackgroundTasks(),
+        )
         exchange = Exchange(
             http=http,
-            clock=clock,
+            clock=runtime.clock,
             api_version=api_version,
             timeout=seconds("timeout", timeout),
             max_page_bytes=at_least_one("max_page_bytes", max_page_bytes),
         )
+        self._tasks = runtime.tasks
         self._transport = Transport(
             url=server_url(region=region, base_url=base_url),
-            credentials=Credentials(token, background=self._background),
+            credentials=Credentials(token, tasks=runtime.tasks),
             exchange=exchange,
             grace=GRACE,
             retry=retry,
-            clock=clock,
-            random=random,
-            observer=observer,
+            runtime=runtime,
         )
         self.sessions = Sessions(
-            transport=self._transport,
-            limit=limits.sessions,
-            retry=retry,
-            background=self._background,
-            clock=clock,
-            random=random,
-            observer=observer,
+            transport=self._transport, limiter=limits.sessions, retry=retry, runtime=runtime
         )
         self.assignments = Assignments(
             transport=self._transport,
-            limit=limits.assignments,
+            limiter=limits.assignments,
             patience=retry.for_a_call(),
-            background=self._background,
+            tasks=runtime.tasks,
         )
 
     async def aclose(self) -> None:
-        """Save places, end what runs and close our connections; twice is harmless.
+        """Save positions, cancel what runs and close our connections; twice is harmless.
 
         A task that waits for a session gets `ClosedError`.
         """
         try:
             await self.sessions.aclose()
         finally:
-            # Also when all is being cancelled: what is open now, nobody else will close.
+            # Even while all is being cancelled: nobody else closes what is open now.
             with anyio.CancelScope(shield=True):
-                await self._background.aclose()
+                await self._tasks.aclose()
                 await self._transport.aclose()
 
     async def __aenter__(self) -> Self:

@@ -10,12 +10,14 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+import anyio
+
 from .errors import ClosedError
 
 T = TypeVar("T")
 
 
-class Background:
+class BackgroundTasks:
     """A set of tasks with one owner."""
 
     def __init__(self) -> None:
@@ -33,18 +35,18 @@ class Background:
             raise ClosedError("the client is closed")
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._forget)
+        task.add_done_callback(self._discard)
         return task
 
-    def _forget(self, task: asyncio.Task[Any]) -> None:
+    def _discard(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            # Whoever started it asks for its failure, if anyone still does; either way it was
-            # announced as an event, and asyncio need not warn that nobody looked.
+            # Whoever started the task sees its exception, if anyone still waits for it; it was
+            # reported as an event in any case, so asyncio need not warn that nobody looked.
             task.exception()
 
     async def aclose(self) -> None:
-        """Cancel what runs and wait for its end."""
+        """Cancel all tasks and wait until they have ended."""
         self._closed = True
         while self._tasks:
             for task in tuple(self._tasks):
@@ -52,34 +54,34 @@ class Background:
             await asyncio.wait(self._tasks)
 
 
-class Ongoing(Generic[T]):
-    """One piece of work at a time that outlives a wait for it.
+class DetachedTask(Generic[T]):
+    """One task at a time that outlives a wait for it.
 
-    Whoever waits may be cancelled: the work goes on, and the next to wait gets its result.
+    Whoever waits may be cancelled: the task goes on, and the next to wait gets its result.
     """
 
-    def __init__(self, background: Background) -> None:
-        self._background = background
+    def __init__(self, tasks: BackgroundTasks) -> None:
+        self._tasks = tasks
         self._task: asyncio.Task[T] | None = None
 
     @property
     def pending(self) -> bool:
-        """Whether there is work whose result nobody has taken."""
+        """Whether there is a task whose result nobody has taken."""
         return self._task is not None
 
     def begin(self, work: Coroutine[Any, Any, T]) -> None:
-        """Begin the work before anyone waits for it.
+        """Start the task before anyone waits for it.
 
         Raises:
             ClosedError: the owner has closed.
         """
-        self._task = self._background.start(work)
+        self._task = self._tasks.start(work)
 
     async def result(self, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return the result of the work under way, or else of what ``start`` begins.
+        """Return the result of the running task, or else of what ``start`` begins.
 
         Raises:
-            ClosedError: the work was cancelled, because its owner closed.
+            ClosedError: the task was cancelled, because its owner closed.
         """
         if self._task is None:
             self.begin(start())
@@ -94,13 +96,24 @@ class Ongoing(Generic[T]):
         return task.result()
 
     async def cancel(self) -> None:
-        """End the work, if any."""
+        """Cancel the task, if there is one, and wait until it has ended."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,))
 
     def abandon(self) -> None:
-        """End the work soon; from any thread, such as a garbage collector's."""
+        """Cancel the task without waiting; from any thread, such as a garbage collector's."""
         if self._task is not None:
-            with suppress(RuntimeError):  # the loop is closed, and the work with it
+            with suppress(RuntimeError):  # the loop is closed, and the task with it
                 self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+
+def being_cancelled() -> bool:
+    """Return whether the current task is being cancelled, by its own code or from outside."""
+    return anyio.current_effective_deadline() == float("-inf")
+
+
+def was_cancelled() -> bool:
+    """Return the same much faster, but miss a task that has not noticed yet or has outlived it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

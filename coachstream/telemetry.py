@@ -211,7 +211,7 @@ class ConsumerStopped(Event, frozen=True, kw_only=True):
     name: str
     handled: int
     given_up: int
-    left: int
+    unsettled: int
     """Sessions read and not settled; they come again."""
     error: Exception | None
 

@@ -16,7 +16,7 @@ FLOORS = [
     {"_version", "errors"},
     {"models", "clock", "arguments", "tasks"},
     {"telemetry", "retry"},
-    {"observers", "wire", "checkpoints"},
+    {"runtime", "observers", "checkpoints", "wire"},
     {"http"},
     {"feed"},
     {"progress"},

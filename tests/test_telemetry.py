@@ -81,7 +81,7 @@ EVENTS = [
     ),
     (telemetry.ReadingPaused(name="n", unsettled=1, size=2), "consumer", logging.DEBUG),
     (
-        telemetry.ConsumerStopped(name="n", handled=1, given_up=0, left=0, error=None),
+        telemetry.ConsumerStopped(name="n", handled=1, given_up=0, unsettled=0, error=None),
         "consumer",
         logging.INFO,
     ),

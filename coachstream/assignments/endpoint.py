@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from typing import Self
 
 from ..errors import CursorLoopError
-from ..http.rate_limit import Limit
+from ..http.rate_limit import Limiter
 from ..http.transport import Transport
 from ..models import CoachAssignment, Pagination
 from ..retry import Patience
-from ..tasks import Background, Ongoing
+from ..tasks import BackgroundTasks, DetachedTask
 from ..wire import assignments
 from ..wire import query as queries
-from ..wire.query import Query
+from ..wire.query import Filters, Query
 
 PATH = "/coaching/driver-coach-assignments"
 
@@ -25,12 +25,12 @@ class Assignments:
     """
 
     def __init__(
-        self, *, transport: Transport, limit: Limit, patience: Patience, background: Background
+        self, *, transport: Transport, limiter: Limiter, patience: Patience, tasks: BackgroundTasks
     ) -> None:
         self._transport = transport
-        self._limit = limit
+        self._limiter = limiter
         self._patience = patience
-        self._background = background
+        self._tasks = tasks
 
     def list(
         self,
@@ -53,15 +53,15 @@ class Assignments:
             ApiError: while iterating: the server refused.
             CursorLoopError: while iterating: the server leads in circles.
         """
-        query = queries.assignments_query(
+        filters = Filters(
             driver_ids=driver_ids, coach_ids=coach_ids, include_external_ids=include_external_ids
         )
         return AssignmentList(
-            query=query,
+            query=queries.assignments_query(filters),
             transport=self._transport,
-            limit=self._limit,
+            limiter=self._limiter,
             patience=self._patience,
-            background=self._background,
+            tasks=self._tasks,
         )
 
     async def assign(self, driver_id: str, coach_id: str) -> CoachAssignment:
@@ -90,7 +90,7 @@ class Assignments:
             "PUT",
             PATH,
             query,
-            limit=self._limit,
+            limiter=self._limiter,
             patience=self._patience,
             read=_changed,
         )
@@ -104,15 +104,17 @@ class AssignmentList:
         *,
         query: Query,
         transport: Transport,
-        limit: Limit,
+        limiter: Limiter,
         patience: Patience,
-        background: Background,
+        tasks: BackgroundTasks,
     ) -> None:
         self._query = query
         self._transport = transport
-        self._limit = limit
+        self._limiter = limiter
         self._patience = patience
-        self._fetch: Ongoing[tuple[tuple[CoachAssignment, ...], Pagination]] = Ongoing(background)
+        self._fetch: DetachedTask[tuple[tuple[CoachAssignment, ...], Pagination]] = DetachedTask(
+            tasks
+        )
         self._cursor: str | None = None
         self._passed: set[str] = set()
         self._page: deque[CoachAssignment] = deque()
@@ -133,7 +135,7 @@ class AssignmentList:
             "GET",
             PATH,
             self._query.after(self._cursor),
-            limit=self._limit,
+            limiter=self._limiter,
             patience=self._patience,
             read=_listed,
         )

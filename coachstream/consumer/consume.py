@@ -21,17 +21,21 @@ from ..models import CoachingSession
 from ..observers.logging import log_event
 from ..progress.checkpointer import Checkpointer
 from ..retry import RetryPolicy
+from ..runtime import Runtime
 from ..sessions.stream import PageStream, SessionStream
+from ..tasks import BackgroundTasks
 from ..telemetry import Observer, guarded
 from ..wire.pages import Page
+from .bounds import Bounds
 from .failures import Failures, OnFailure
 from .ledger import Handler, Ledger
-from .run import Consumer, Report
+from .report import Report
+from .run import Consumer
 from .source import PagesSource, Source
 
 
 def driver_of(session: CoachingSession) -> Hashable:
-    """Return the driver's id: the key by which sessions keep their order, if no other is given."""
+    """Return the driver's id, the default key: a driver's sessions keep their order."""
     return session.driver.driver_id
 
 
@@ -54,39 +58,42 @@ async def consume(
     clock: Clock | None = None,
     random: Random | None = None,
 ) -> Report:
-    """Give each session to ``handler``, and keep in ``store`` how far that has come.
+    """Pass each session to ``handler``, and save in ``store`` how far that has come.
 
-    Every version the stream serves is handled at least once, whatever crashes and whenever; the
-    sessions of one ``key`` (by default the driver) one at a time and in order. It returns when the
-    stream ends, or has been closed with ``stream.aclose()``: then running handlers have
-    ``drain_timeout`` to finish. Cancelled, it cancels them at once. In each case what is settled
-    is saved, and what is not comes again.
+    Every version that the stream serves is handled at least once, whatever crashes and whenever.
+    The sessions of one ``key`` (by default the driver) are handled one at a time and in order.
+
+    It returns when the stream ends, or when you close it with ``stream.aclose()``; running
+    handlers then have ``drain_timeout`` to finish. If ``consume`` is cancelled, running handlers
+    are cancelled too. Progress is saved in each case, and unsettled sessions are delivered again.
 
     Args:
-        stream: A stream that is not begun, or any async iterable of pages.
+        stream: A stream from which nothing has been read, or any async iterable of pages.
         handler: An async function of a session. It sees the context variables of this call; what
-            it sets there itself, a later one may see.
-        name: What the place in the store is called; a second consumer with it stops.
+            it sets there itself, a later call may see.
+        name: The name of the saved position. A second consumer with this name is stopped.
         store: A URL (``"sqlite:state.db"``), a store of `coachstream.checkpoints`, or a mapping.
         concurrency: How many handlers may run at once.
-        key: What tells which sessions must keep their order.
-        on_failure: What to do when ``retry`` has no more tries; see `OnFailure`.
-        retry: Tries of a handler (by default 5, beginning a second apart) before that.
+        key: A function of a session. Sessions with the same key keep their order.
+        on_failure: What to do when ``retry`` allows no more attempts; see `OnFailure`.
+        retry: How often a handler is tried: by default five times, with growing waits that begin
+            at one second.
         ledger: Where skipped and parked sessions are kept; needed to park.
-        failure_ratio: The share of the last 50 sessions that may be skipped or parked; beyond it
+        failure_ratio: The share of the last 50 sessions that may be skipped or parked. Beyond it
             the consumer stops, because more than these sessions must be wrong.
-        max_unsettled: Sessions read and not passed by the frontier, at which reading pauses.
-        max_unsettled_bytes: The same in bytes of their pages.
-        drain_timeout: How long running handlers may take when the consumer is to stop.
+        max_unsettled: Reading pauses when so many sessions wait to be settled.
+        max_unsettled_bytes: Reading pauses when their pages have so many bytes.
+        drain_timeout: How long running handlers may take when the consumer is to stop, in seconds
+            or as a ``timedelta``.
         observer: Called with every event; None logs them.
         clock: Where time comes from; for tests.
         random: Where jitter comes from; for tests.
 
     Raises:
         InvalidArgumentError: at once, naming the argument that can't be used.
-        QueryMismatchError: the name belongs to another query.
-        StaleCheckpointError: another consumer has this name.
-        TooManyFailuresError: more failed than ``failure_ratio`` allows.
+        QueryMismatchError: the saved position belongs to another query.
+        StaleCheckpointError: another consumer has moved the checkpoint of this name.
+        TooManyFailuresError: more sessions failed than ``failure_ratio`` allows.
         Exception: what a handler raised, under ``STOP``; what the store, the ledger or the stream
             raised.
     """
@@ -96,42 +103,43 @@ async def consume(
         plain_function("observer", observer)
     if retry is not None:
         instance_of("retry", retry, RetryPolicy)
-    if isinstance(stream, PageStream):
-        raise InvalidArgumentError("stream", "give the stream itself, not its pages")
-    if not isinstance(stream, AsyncIterable):
-        raise InvalidArgumentError("stream", "needs a stream, or an async iterable of pages")
-    on_failure = OnFailure(one_of("on_failure", on_failure, list(OnFailure)))
-    if on_failure is OnFailure.PARK and ledger is None:
-        raise InvalidArgumentError("ledger", "is needed to park in, such as FileLedger(path)")
-    if ledger is not None and not hasattr(ledger, "add"):
-        raise InvalidArgumentError("ledger", f"needs a ledger, such as FileLedger, not {ledger!r}")
-    clock = clock or SystemClock()
-    observer = guarded(observer or log_event)
-    random = random or Random()
-    checkpointer = Checkpointer(store, name=name, clock=clock, observer=observer, random=random)
-    failures = Failures(
-        name=name,
-        on_failure=on_failure,
-        retry=retry or RetryPolicy(attempts=5, first_delay=1.0),
-        ledger=ledger,
-        ratio=share("failure_ratio", failure_ratio),
-        observer=observer,
-        clock=clock,
-        random=random,
+    source = _source(stream)
+    runtime = Runtime(
+        clock=clock or SystemClock(),
+        random=random or Random(),
+        observe=guarded(observer or log_event),
+        tasks=BackgroundTasks(),
     )
-    source: Source = stream if isinstance(stream, SessionStream) else PagesSource(stream)
     consumer = Consumer(
         name=name,
         source=source,
         handler=handler,
         key=key,
-        failures=failures,
-        checkpointer=checkpointer,
-        concurrency=at_least_one("concurrency", concurrency),
-        max_open=at_least_one("max_unsettled", max_unsettled),
-        max_open_bytes=at_least_one("max_unsettled_bytes", max_unsettled_bytes),
-        drain_timeout=seconds("drain_timeout", drain_timeout),
-        observer=observer,
-        clock=clock,
+        failures=Failures(
+            name=name,
+            on_failure=OnFailure(one_of("on_failure", on_failure, list(OnFailure))),
+            retry=retry or RetryPolicy(attempts=5, first_delay=1.0),
+            ledger=ledger,
+            ratio=share("failure_ratio", failure_ratio),
+            runtime=runtime,
+        ),
+        checkpointer=Checkpointer(store, name=name, runtime=runtime),
+        bounds=Bounds(
+            concurrency=at_least_one("concurrency", concurrency),
+            sessions=at_least_one("max_unsettled", max_unsettled),
+            bytes=at_least_one("max_unsettled_bytes", max_unsettled_bytes),
+            drain_timeout=seconds("drain_timeout", drain_timeout),
+        ),
+        runtime=runtime,
     )
     return await consumer.run()
+
+
+def _source(stream: SessionStream | AsyncIterable[Page]) -> Source:
+    if isinstance(stream, SessionStream):
+        return stream.for_consumer()
+    if isinstance(stream, PageStream):
+        raise InvalidArgumentError("stream", "give the stream itself, not its pages")
+    if not isinstance(stream, AsyncIterable):
+        raise InvalidArgumentError("stream", "needs a stream, or an async iterable of pages")
+    return PagesSource(stream)

@@ -1,29 +1,28 @@
-"""What becomes of a session whose handler fails: another try, the ledger, or the end."""
+"""What happens to a session whose handler fails: another attempt, the ledger, or a stop."""
 
 from collections import deque
 from datetime import timedelta
 from enum import StrEnum
-from random import Random
 
 import msgspec
 
 from ..arguments import seconds
-from ..clock import Clock
-from ..errors import MalformedSessionError, TooManyFailuresError
+from ..errors import InvalidArgumentError, MalformedSessionError, TooManyFailuresError
 from ..models import CoachingSession
 from ..retry import RetryPolicy
-from ..telemetry import HandlerFailed, Observer, SessionGivenUp
+from ..runtime import Runtime
+from ..telemetry import HandlerFailed, SessionGivenUp
 from ..wire.pages import Entry
 from .ledger import FailedSession, Ledger, Outcome, describe
 
 JUDGED = 50
-"""Over how many sessions the share of failures is judged."""
+"""How many of the last sessions the share of failures is computed over."""
 
 
 class Retry(Exception):  # noqa: N818  # a request, not an error
-    """Raised by a handler that wants the session again, not before ``after``, if that is given.
+    """Raised by a handler that wants the session again, ``after`` a time if that is given.
 
-    It counts as a try, like any failure. ``after`` is seconds, or a ``timedelta``.
+    It counts as an attempt, like any failure. ``after`` is in seconds, or a ``timedelta``.
     """
 
     def __init__(self, after: float | timedelta | None = None) -> None:
@@ -35,15 +34,19 @@ class OnFailure(StrEnum):
     """What to do with a session whose handler has failed for good."""
 
     STOP = "stop"
-    """Stop the consumer with the handler's own exception; the session comes again."""
+    """Stop the consumer with the handler's own exception; the session is delivered again."""
     SKIP = "skip"
-    """Settle it; the ledger, if there is one, keeps it."""
+    """Settle it unhandled, after adding it to the ledger, if there is one."""
     PARK = "park"
-    """Settle it once the ledger has it; stop if the ledger fails."""
+    """Settle it unhandled, after adding it to the ledger; stop if the ledger fails."""
 
 
 class Failures:
-    """Decides on failures, and keeps what is given up."""
+    """Decides what happens on failures, and adds what is given up to the ledger.
+
+    Raises:
+        InvalidArgumentError: the ledger is missing, or is none.
+    """
 
     def __init__(
         self,
@@ -53,33 +56,35 @@ class Failures:
         retry: RetryPolicy,
         ledger: Ledger | None,
         ratio: float,
-        observer: Observer,
-        clock: Clock,
-        random: Random,
+        runtime: Runtime,
     ) -> None:
+        if on_failure is OnFailure.PARK and ledger is None:
+            raise InvalidArgumentError("ledger", "is needed to park in, such as FileLedger(path)")
+        if ledger is not None and not hasattr(ledger, "add"):
+            raise InvalidArgumentError(
+                "ledger", f"needs a ledger, such as FileLedger, not {ledger!r}"
+            )
         self._name = name
         self._on_failure = on_failure
         self._retry = retry
         self._ledger = ledger
         self._ratio = ratio
-        self._observer = observer
-        self._clock = clock
-        self._random = random
+        self._runtime = runtime
         self._judged: deque[bool] = deque(maxlen=JUDGED)  # whether each of the last ones failed
         self.given_up = 0
         """Sessions skipped or parked so far."""
 
     def handled(self) -> None:
-        """Take note of a session that was handled."""
+        """Note a session that was handled."""
         self._judged.append(False)
 
     def delay(self, session: CoachingSession, error: Exception, attempt: int) -> float | None:
-        """Return the seconds until the next try; None: there is none."""
+        """Return the seconds until the next attempt; None: there is none."""
         delay = None
         if attempt < self._retry.attempts:
             after = error.after if isinstance(error, Retry) else None
-            delay = self._retry.delay(attempt, self._random, at_least=after)
-        self._observer(
+            delay = self._retry.delay(attempt, self._runtime.random, at_least=after)
+        self._runtime.observe(
             HandlerFailed(
                 name=self._name, session_id=session.id, attempt=attempt, delay=delay, error=error
             )
@@ -87,11 +92,11 @@ class Failures:
         return delay
 
     async def give_up(self, entry: Entry, error: Exception, attempts: int) -> None:
-        """See to it that the session may be settled unhandled.
+        """Add the session to the ledger, so that it may be settled unhandled.
 
         Raises:
-            Exception: it may not, and the consumer has to stop with this: the error itself, or the
-                ledger's.
+            Exception: it may not be settled, and the consumer has to stop with this: the error
+                itself, or the ledger's.
             TooManyFailuresError: too many of the last sessions failed.
         """
         if self._on_failure is OnFailure.STOP:
@@ -107,7 +112,7 @@ class Failures:
         if self._ledger is not None:
             await self._ledger.add(self._failed_session(entry, error, outcome, attempts))
         self.given_up += 1
-        self._observer(
+        self._runtime.observe(
             SessionGivenUp(name=self._name, session_id=_id(entry), outcome=outcome, error=error)
         )
 
@@ -122,7 +127,7 @@ class Failures:
             updated_at_time=entry.updated_at_time,
             error=describe(error),
             attempts=attempts,
-            failed_at=self._clock.now(),
+            failed_at=self._runtime.clock.now(),
             raw=raw.decode(errors="replace"),
         )
 

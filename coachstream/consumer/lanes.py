@@ -1,7 +1,6 @@
-"""Where sessions with one key wait their turn.
+"""Items by key: one of a key at a time, in order, and different keys at the same time.
 
-One of a key at a time, first come, first served; keys run beside each other. A key that has
-nothing to do costs nothing: it is forgotten.
+A key with nothing to do costs nothing: it is dropped.
 """
 
 from collections import deque
@@ -16,7 +15,7 @@ class Lanes(Generic[T]):
 
     def __init__(self) -> None:
         self._waiting: dict[Hashable, deque[T] | None] = {}
-        # Only keys that are busy have an entry; None: busy, and nobody waits behind.
+        # Only busy keys have an entry; None: busy, and nothing waits behind it.
         self._ready: deque[tuple[Hashable, T]] = deque()
 
     def __len__(self) -> int:
@@ -40,15 +39,15 @@ class Lanes(Generic[T]):
         lane.append(item)
 
     def start(self) -> tuple[Hashable, T] | None:
-        """Take an item that may start; its lane stays shut until `done`."""
+        """Take an item that may start; nothing else of its lane starts until `done`."""
         return self._ready.popleft() if self._ready else None
 
     def again(self, key: Hashable, item: T) -> None:
-        """Let an item that was started and not finished start once more, before its followers."""
+        """Let an item that has failed start again, before those that wait behind it."""
         self._ready.append((key, item))
 
     def done(self, key: Hashable) -> None:
-        """Finish the item of that key that was started, and let the next one come."""
+        """Finish the started item of that key, and let the next one start."""
         lane = self._waiting[key]
         if lane:
             self._ready.append((key, lane.popleft()))

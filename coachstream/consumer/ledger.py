@@ -1,4 +1,4 @@
-"""What became of the sessions that no handler could handle: kept, listed, and played again."""
+"""Sessions that no handler could handle: stored in a ledger, listed, and replayed."""
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ from ..wire import pages
 Outcome = Literal["skipped", "parked"]
 
 Handler = Callable[[CoachingSession], Awaitable[None]]
-"""Handles one version of a session; returning means that it is settled."""
+"""Handles one version of a session; when it returns, that version is settled."""
 
 
 class FailedSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,32 +29,32 @@ class FailedSession(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str | None
     updated_at_time: datetime | None
     error: str
-    """What the last try raised."""
+    """What the last attempt raised."""
     attempts: int
-    """How often it was tried, in all."""
+    """Attempts in all."""
     failed_at: datetime
     raw: str
-    """The session's JSON: its own if it was kept (``keep_raw=True``), or else what was read."""
+    """The session's JSON: its own with ``keep_raw=True``, or else what was decoded of it."""
 
     @property
     def key(self) -> tuple[str, str]:
-        """Names the failure: the consumer, and the session's JSON."""
+        """The consumer and the session's JSON, which identify the failure."""
         return self.consumer, self.raw
 
 
 class Ledger(Protocol):
-    """Where failed sessions are kept. When a method returns, it is done for good."""
+    """Stores failed sessions. When a method returns, its change is durable."""
 
     async def add(self, failed: FailedSession) -> None:
-        """Keep it, in place of one with the same key."""
+        """Store it, in place of one with the same key."""
         ...
 
     async def remove(self, failed: FailedSession) -> None:
-        """Forget it."""
+        """Remove it."""
         ...
 
     def list(self) -> AsyncIterator[FailedSession]:
-        """Yield what is kept, oldest first."""
+        """Yield what is stored, oldest first."""
         ...
 
 
@@ -86,8 +86,8 @@ _line = msgspec.json.Decoder(_Line)
 class FileLedger:
     """A ledger in one file, a line of JSON for each change; for one process at a time.
 
-    Lines are only added, so that a crash can cut off no more than the one being written; that line
-    was never promised.
+    Lines are only added. So a crash can cut off no more than the line that is being written, and
+    `add` has not returned for that one.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -101,12 +101,12 @@ class FileLedger:
         await self._append(_Line(failed, removed=True))
 
     async def list(self) -> AsyncIterator[FailedSession]:
-        for failed in await anyio.to_thread.run_sync(self._kept):
+        for failed in await anyio.to_thread.run_sync(self._stored):
             yield failed
 
     async def _append(self, line: _Line) -> None:
         async with self._lock:
-            # Not given up in the middle, or two lines could run into each other.
+            # Not cancelled in the middle, or two lines could run into each other.
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self._write, msgspec.json.encode(line))
 
@@ -120,7 +120,7 @@ class FileLedger:
             file.flush()
             os.fsync(descriptor)
 
-    def _kept(self) -> Sequence[FailedSession]:
+    def _stored(self) -> Sequence[FailedSession]:
         kept: dict[tuple[str, str], FailedSession] = {}
         for line in self._lines():
             kept.pop(line.failed.key, None)
@@ -135,22 +135,22 @@ class FileLedger:
             try:
                 yield _line.decode(text)
             except msgspec.MsgspecError:
-                continue  # cut off by a crash, and never promised
+                continue  # cut off by a crash, before `add` had returned
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a replay."""
+    """The result of a replay."""
 
     handled: int
     failed: int
 
 
 async def replay(ledger: Ledger, handler: Handler, *, consumer: str | None = None) -> Replay:
-    """Give each failed session to a handler again; those it handles leave the ledger.
+    """Pass each failed session to a handler again; those it handles leave the ledger.
 
     Args:
-        ledger: Where they are kept.
-        handler: As for ``consume``. What it raises is kept with the session, which stays.
+        ledger: Where they are stored.
+        handler: As for ``consume``. If it raises, the session stays in the ledger with that error.
         consumer: Only those of the consumer with this name.
 
     Raises:
@@ -163,7 +163,7 @@ async def replay(ledger: Ledger, handler: Handler, *, consumer: str | None = Non
             continue
         try:
             await handler(_session(one))
-        except Exception as error:  # noqa: BLE001  # whatever it is, the ledger keeps it
+        except Exception as error:  # noqa: BLE001  # whatever it is, the ledger stores it
             failed += 1
             again = msgspec.structs.replace(one, error=describe(error), attempts=one.attempts + 1)
             await ledger.add(again)
@@ -181,5 +181,5 @@ def _session(failed: FailedSession) -> CoachingSession:
 
 
 def describe(error: Exception) -> str:
-    """Return what a ledger keeps of an error."""
+    """Return what a ledger stores of an error."""
     return f"{type(error).__name__}: {error}"

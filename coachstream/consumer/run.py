@@ -1,4 +1,4 @@
-"""One run of a consumer: read, hand out to handlers, settle, save, stop."""
+"""One run of a consumer: read, start handlers, settle, save, stop."""
 
 import asyncio
 from collections.abc import Callable, Hashable
@@ -8,35 +8,25 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
-from ..clock import Clock
 from ..errors import MalformedSessionError
-from ..feed import lag
 from ..feed.reading import Reading
-from ..models import CoachingSession, Position
+from ..models import CoachingSession
 from ..progress.checkpointer import INTERVAL, Checkpointer
 from ..progress.frontier import OpenPage
-from ..telemetry import ConsumerStopped, HandlersStalled, Observer, ReadingPaused
+from ..runtime import Runtime
+from ..tasks import being_cancelled, was_cancelled
+from ..telemetry import ConsumerStopped, HandlersStalled, ReadingPaused
+from .bounds import Bounds
 from .failures import Failures
 from .lanes import Lanes
 from .ledger import Handler
+from .report import Report
 from .source import Source
 
 STALLED = 60.0
-"""Seconds without a finished handler after which that is told, while we wait for one."""
+"""Seconds of waiting without a finished handler after which that is reported."""
 RESUME_SHARE = 0.8
-"""Reading that was paused at a bound goes on below this share of it, lest it stutter."""
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a consumer has done."""
-
-    handled: int
-    given_up: int
-    """Sessions skipped or parked."""
-    left: int
-    """Sessions that were read and not settled; they come again."""
-    position: Position
-    """What was saved last."""
+"""A pause at a bound ends below this share of it, so that reading does not stutter."""
 
 
 class _Job(msgspec.Struct, gc=False):
@@ -49,7 +39,7 @@ class _Job(msgspec.Struct, gc=False):
 
 
 class Consumer:
-    """One run of `consume`: reads, hands out, settles, saves."""
+    """One run of `consume`."""
 
     def __init__(
         self,
@@ -60,12 +50,8 @@ class Consumer:
         key: Callable[[CoachingSession], Hashable],
         failures: Failures,
         checkpointer: Checkpointer,
-        concurrency: int,
-        max_open: int,
-        max_open_bytes: int,
-        drain_timeout: float,
-        observer: Observer,
-        clock: Clock,
+        bounds: Bounds,
+        runtime: Runtime,
     ) -> None:
         self._name = name
         self._source = source
@@ -73,27 +59,23 @@ class Consumer:
         self._key = key
         self._failures = failures
         self._checkpointer = checkpointer
-        self._concurrency = concurrency
-        self._max_open = max_open
-        self._max_open_bytes = max_open_bytes
-        self._drain_timeout = drain_timeout
-        self._observer = observer
-        self._clock = clock
+        self._bounds = bounds
+        self._runtime = runtime
         self._lanes: Lanes[_Job] = Lanes()
         self._workers = 0
-        self._newcomers = 0  # workers that have not begun
-        self._retrying = 0  # sessions that wait for another try
+        self._starting = 0  # workers that have not begun
+        self._retrying = 0  # sessions that wait for another attempt
         self._handled = 0
         self._stopping = False
         self._failure: Exception | None = None
         self._reading = anyio.CancelScope()
-        self._changed = asyncio.Event()  # for the one who waits for room, or for the end
-        self._dirty = asyncio.Event()  # for the one who saves
+        self._changed = asyncio.Event()  # wakes who waits for room, or for the end
+        self._dirty = asyncio.Event()  # wakes who saves
 
     async def run(self) -> Report:
         """Consume the source to its end."""
         try:
-            frontier = await self._source.begin_with(self._checkpointer, self._leave_off)
+            frontier = await self._source.begin_with(self._checkpointer, self._stop_reading)
         except BaseException:
             await self._checkpointer.finish(None)
             raise
@@ -102,20 +84,20 @@ class Consumer:
         try:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
-                tasks.start_soon(self._save_now_and_then)
+                tasks.start_soon(self._save_regularly)
                 await self._read()
-                await self._finish()
+                await self._drain()
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:  # of no Exception, which would have been caught below
             raise group.exceptions[0] from None
         finally:
-            await self._stop()
+            await self._close()
         if self._failure is not None:
             raise self._failure
         return Report(
             handled=self._handled,
             given_up=self._failures.given_up,
-            left=frontier.unsettled,
+            unsettled=frontier.unsettled,
             position=frontier.position,
         )
 
@@ -126,16 +108,16 @@ class Consumer:
             try:
                 async with aclosing(self._source.readings()) as readings:
                     async for reading in readings:
-                        await self._take_in(reading)
+                        await self._start_page(reading)
                         await self._wait_for_room()
             except Exception as error:  # noqa: BLE001  # whatever it is, it leaves consume()
                 self._fail(error)
 
-    async def _take_in(self, reading: Reading) -> None:
+    async def _start_page(self, reading: Reading) -> None:
         page = self._frontier.open(reading)
         self._dirty.set()
         if reading.dead_cursor not in {None, self._dead_cursor}:
-            # At once: were it forgotten, the dead cursor would be sent again after a crash.
+            # At once: otherwise the expired cursor would be sent again after a crash.
             self._dead_cursor = reading.dead_cursor
             await self._checkpointer.save(self._frontier.position)
         for index, entry in enumerate(reading.entries):
@@ -144,41 +126,33 @@ class Consumer:
                 self._settle(page, index)
             else:
                 self._lanes.add(self._key(entry), _Job(entry, page, index))
-                self._hire()
+                self._start_worker()
 
     async def _wait_for_room(self) -> None:
-        if not self._is_full(1.0):
+        if not self._bounds.are_exceeded(self._frontier):
             return
         unsettled, size = self._frontier.unsettled, self._frontier.size
-        self._observer(ReadingPaused(name=self._name, unsettled=unsettled, size=size))
-        while self._is_full(RESUME_SHARE):
+        self._runtime.observe(ReadingPaused(name=self._name, unsettled=unsettled, size=size))
+        while self._bounds.are_exceeded(self._frontier, RESUME_SHARE):
             await self._change()
 
-    def _is_full(self, share: float) -> bool:
-        # Open sessions, not just unsettled ones: one that is stuck must not let the keys settled
-        # behind it pile up without bound.
-        return (
-            self._frontier.open_sessions > share * self._max_open
-            or self._frontier.size > share * self._max_open_bytes
-        )
-
-    async def _finish(self) -> None:
-        """Wait until all is handled; or, when told to stop, for what runs, and not too long."""
+    async def _drain(self) -> None:
+        """Wait until all is handled; when stopping, for running handlers only, within a bound."""
         while not self._stopping and (self._lanes or self._retrying):
             await self._change()
-        with anyio.move_on_after(self._drain_timeout):
+        with anyio.move_on_after(self._bounds.drain_timeout):
             while self._workers:
                 await self._change()
 
     async def _change(self) -> None:
-        """Wait until something has been settled, or a worker has ended; tell if that takes long."""
+        """Wait until a session is settled or a worker has ended; report it if that takes long."""
         waited = 0.0
         while not self._changed.is_set():
             with anyio.move_on_after(STALLED):
                 await self._changed.wait()
                 break
             waited += STALLED
-            self._observer(
+            self._runtime.observe(
                 HandlersStalled(
                     name=self._name,
                     seconds=waited,
@@ -190,25 +164,25 @@ class Consumer:
 
     # Handling
 
-    def _hire(self) -> None:
-        """Have a worker for what may start, if there is none on its way; it hires the next.
+    def _start_worker(self) -> None:
+        """Start a worker if something is ready and none is starting. It starts the next one.
 
-        So handlers that never wait cost one worker and not as many as may run at once.
+        So handlers that never wait need one worker, not as many as may run at once.
         """
-        if self._newcomers or self._stopping or not self._lanes.ready:
+        if self._starting or self._stopping or not self._lanes.ready:
             return
-        if self._workers < self._concurrency:
+        if self._workers < self._bounds.concurrency:
             self._workers += 1
-            self._newcomers += 1
+            self._starting += 1
             self._tasks.start_soon(self._work)
 
     async def _work(self) -> None:
-        self._newcomers -= 1
+        self._starting -= 1
         try:
-            if _cancelled():
+            if being_cancelled():
                 return  # a handler that never waits would not even notice
             while not self._stopping and (started := self._lanes.start()):
-                self._hire()
+                self._start_worker()
                 await self._handle(*started)
         except asyncio.CancelledError:
             self._expect_cancellation()
@@ -223,12 +197,12 @@ class Consumer:
         try:
             await self._call(job.session)
         except Exception as error:  # noqa: BLE001  # the policy decides on any
-            if _cancelled():
-                return  # then this is no failure, whatever the handler has made of it
+            if being_cancelled():
+                return  # then it is no failure, whatever the handler has raised
             delay = self._failures.delay(job.session, error, job.attempt)
             if delay is not None:
                 self._retrying += 1
-                self._tasks.start_soon(self._try_again, key, job, delay)
+                self._tasks.start_soon(self._retry, key, job, delay)
                 return
             await self._failures.give_up(job.session, error, job.attempt)
         else:
@@ -240,23 +214,23 @@ class Consumer:
     async def _call(self, session: CoachingSession) -> None:
         try:
             await self._handler(session)
-            if _was_told_to_end():
-                # It swallowed its cancellation, and whether it is done, nobody knows; or it has
-                # cancelled itself, and the next session shall not pay for that.
+            if was_cancelled():
+                # It swallowed its cancellation, so it may not be done; or it has cancelled its own
+                # task, and the next session must not pay for that.
                 await anyio.lowlevel.checkpoint()
         except asyncio.CancelledError:
-            # Ours, or one that the handler has let out of something of its own?
-            if _cancelled():
+            # Ours, or one that came out of something the handler has awaited?
+            if being_cancelled():
                 raise
             raise RuntimeError("the handler raised CancelledError unasked") from None
 
-    async def _try_again(self, key: Hashable, job: _Job, delay: float) -> None:
-        """Wait beside the workers, so that nobody else is kept from working meanwhile."""
-        await self._clock.sleep(delay)
+    async def _retry(self, key: Hashable, job: _Job, delay: float) -> None:
+        """Wait outside the workers, so that they can handle other sessions meanwhile."""
+        await self._runtime.clock.sleep(delay)
         self._retrying -= 1
         job.attempt += 1
         self._lanes.again(key, job)
-        self._hire()
+        self._start_worker()
 
     def _settle(self, page: OpenPage, index: int) -> None:
         self._frontier.settle(page, index)
@@ -265,13 +239,13 @@ class Consumer:
 
     # Saving and stopping
 
-    async def _save_now_and_then(self) -> None:
+    async def _save_regularly(self) -> None:
         try:
             while True:
                 await self._dirty.wait()
                 self._dirty = asyncio.Event()
                 await self._checkpointer.save(self._frontier.position)
-                await lag.sleep(INTERVAL, self._clock, self._observer)
+                await self._runtime.sleep(INTERVAL)
         except asyncio.CancelledError:
             self._expect_cancellation()
             raise
@@ -282,21 +256,21 @@ class Consumer:
         """Stop for this reason; the first one counts."""
         if self._failure is None:
             self._failure = error
-        self._leave_off()
+        self._stop_reading()
 
-    def _leave_off(self) -> None:
-        """Read and begin nothing any more."""
+    def _stop_reading(self) -> None:
+        """Read no more, and start no more handlers."""
         self._stopping = True
         self._reading.cancel()
         self._changed.set()
 
     def _expect_cancellation(self) -> None:
-        """Fail if nobody has cancelled us: such a task would end without a word."""
-        if not _cancelled():
+        """Fail unless we were cancelled: otherwise such a task would end unnoticed."""
+        if not being_cancelled():
             self._fail(RuntimeError("a CancelledError was raised, and nobody had cancelled"))
 
-    async def _stop(self) -> None:
-        """Save what is settled, also when all is being cancelled, and tell of the end."""
+    async def _close(self) -> None:
+        """Save what is settled, even while all is being cancelled, and report the end."""
         try:
             try:
                 await self._source.aclose()
@@ -304,23 +278,12 @@ class Consumer:
                 await self._checkpointer.finish(self._frontier.position)
         except Exception as error:  # noqa: BLE001  # whatever it is, it leaves consume()
             self._fail(error)
-        self._observer(
+        self._runtime.observe(
             ConsumerStopped(
                 name=self._name,
                 handled=self._handled,
                 given_up=self._failures.given_up,
-                left=self._frontier.unsettled,
+                unsettled=self._frontier.unsettled,
                 error=self._failure,
             )
         )
-
-
-def _cancelled() -> bool:
-    """Tell whether this task is being cancelled, be it by ourselves or from outside."""
-    return anyio.current_effective_deadline() == float("-inf")
-
-
-def _was_told_to_end() -> bool:
-    """Tell the same much faster, but for a task that has not heard of it yet, or outlived it."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -11,12 +11,12 @@ from ..wire.query import Query
 
 
 class Source(Protocol):
-    """What a consumer reads from, when it is more than an iterable of pages."""
+    """What a consumer reads from."""
 
     async def begin_with(
         self, checkpointer: Checkpointer, on_close: Callable[[], None]
     ) -> Frontier:
-        """Begin where the checkpointer says; from now on the frontier is the consumer's to settle.
+        """Load the position; return the frontier, which the consumer settles from now on.
 
         ``on_close`` is called when somebody closes the source.
         """
@@ -35,7 +35,7 @@ class PagesSource:
     """Makes a source of any async iterable of pages."""
 
     _QUERY = "startTime=1970-01-01T00%3A00%3A00Z"
-    """Pages of unknown origin have no query to mismatch."""
+    """Pages of unknown origin have no query that could differ."""
 
     def __init__(self, pages: AsyncIterable[Page]) -> None:
         self._pages = pages
@@ -43,11 +43,11 @@ class PagesSource:
     async def begin_with(
         self, checkpointer: Checkpointer, on_close: Callable[[], None]
     ) -> Frontier:
-        del on_close  # nobody can close what has no such method
+        del on_close  # an iterable can't be closed by others
         return Frontier(await checkpointer.load(Query.from_wire(self._QUERY)))
 
     async def aclose(self) -> None:
-        """Whoever made the iterable closes it."""
+        """Do nothing: whoever made the iterable closes it."""
 
     async def readings(self) -> AsyncGenerator[Reading, None]:
         async for page in self._pages:

@@ -1,4 +1,4 @@
-"""Reads the past by windows, and then follows from a little before the moment it began."""
+"""Reads what is old in windows, several at once, and then follows the rest."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -6,11 +6,10 @@ from functools import partial
 
 import msgspec
 
-from ..clock import Clock
 from ..errors import ClosedError
 from ..models import Position
-from ..tasks import Background
-from ..telemetry import BackfillProgress, Observer
+from ..runtime import Runtime
+from ..telemetry import BackfillProgress
 from ..wire.query import Query
 from .parallel import ParallelReader
 from .reader import OVERLAP, PageReader
@@ -21,11 +20,14 @@ TOLERANCE = timedelta(minutes=1)
 """How far our clock may be ahead of the server's: the overlap has room for that, and more."""
 READERS = 5
 """How many windows are read at once: the limit lets a request leave each 0.2 s, so five are under
-way when an answer takes a second."""
+way when a response takes a second."""
 
 
 class BackfillReader:
-    """Reads a query by windows, if it should, and follows what is young, or yet to come."""
+    """Reads a query in windows up to a little before now, then follows from there.
+
+    With one reader, or a position that lies beyond the windows, it follows from the start.
+    """
 
     def __init__(
         self,
@@ -34,30 +36,27 @@ class BackfillReader:
         readers: int,
         open_reader: Callable[[Position], PageReader],
         server_now: Callable[[], datetime | None],
-        background: Background,
-        clock: Clock,
-        observer: Observer,
+        runtime: Runtime,
     ) -> None:
         self._readers = readers
         self._open_reader = open_reader
         self._server_now = server_now
-        self._background = background
-        self._clock = clock
-        self._observer = observer
+        self._runtime = runtime
+        self._clock = runtime.clock
         self.ended = False
         self._closed = False
-        self.go_on_from(start)
+        self.start_at(start)
 
-    def go_on_from(self, start: Position) -> None:
+    def start_at(self, start: Position) -> None:
         self._start = start
         self._origin = Query.from_wire(start.origin)
-        self._past: ParallelReader | None = None
-        self._is_timed = False  # by the server's clock
+        self._windowed: ParallelReader | None = None
+        self._server_time_checked = False
         self._sessions = 0
-        self._told_until: datetime | None = None
+        self._reported_until: datetime | None = None
         fresh = start.query == start.origin and start.cursor is None
         self._follower: PageReader | None = None
-        if self._window_begun is None and not (fresh and self._readers > 1):
+        if self._window_under_way is None and not (fresh and self._readers > 1):
             self._follower = self._open_reader(start)
 
     @property
@@ -66,72 +65,72 @@ class BackfillReader:
 
     async def read(self) -> Reading:
         if self._follower is None:
-            past = self._past = self._past or self._begin(self._clock.now())
-            while not past.ended:
-                reading = await past.read()
-                if (began := self._began_too_late()) is None:
-                    return self._taken_in(reading, past)
-                past.abandon()
-                past = self._past = self._begin(began)
+            windowed = self._windowed = self._windowed or self._open_windows(self._clock.now())
+            while not windowed.ended:
+                reading = await windowed.read()
+                if (began := self._began_by_server_time()) is None:
+                    return self._process(reading, windowed)
+                windowed.abandon()
+                windowed = self._windowed = self._open_windows(began)
             if self._closed:
                 raise ClosedError("the stream is closed")
-            self._follower = self._open_reader(self._where_to_follow_from(past))
+            self._follower = self._open_reader(self._where_to_follow_from(windowed))
         reading = await self._follower.read()
         self.ended = self._follower.ended
         return reading
 
     async def aclose(self) -> None:
         self._closed = True
-        for under_way in (self._past, self._follower):
-            if under_way is not None:
-                await under_way.aclose()
+        for reader in (self._windowed, self._follower):
+            if reader is not None:
+                await reader.aclose()
 
     def abandon(self) -> None:
-        for under_way in (self._past, self._follower):
-            if under_way is not None:
-                under_way.abandon()
+        for reader in (self._windowed, self._follower):
+            if reader is not None:
+                reader.abandon()
 
     @property
-    def _window_begun(self) -> Window | None:
-        """The window in which we are to go on, if it is one."""
+    def _window_under_way(self) -> Window | None:
+        """The window in which an earlier run stopped, if it stopped in one."""
         query = Query.from_wire(self._start.query)
         if query.end is None or query.end == self._origin.end:
             return None
         return query.start, query.end
 
-    def _begin(self, now: datetime) -> ParallelReader:
-        """Have the past read by windows, or what is left of it.
+    def _open_windows(self, now: datetime) -> ParallelReader:
+        """Return a reader of the windows that are left.
 
-        It ends a little before now: what is younger may still change while it is read, or become
-        visible late, and is left to following.
+        They end a little before now: what is younger may still change while it is read, or become
+        visible late, and is left to the follower.
         """
         self._began, self._began_at = now, self._clock.monotonic()
-        begun = self._window_begun
-        begins = self._origin.start if begun is None else begun[1]
+        under_way = self._window_under_way
+        begins = self._origin.start if under_way is None else under_way[1]
         end = (now - OVERLAP).replace(microsecond=now.microsecond // 1000 * 1000)  # as can be sent
         self._end = end if self._origin.end is None else min(end, self._origin.end)
-        past = ParallelReader(
+        windowed = ParallelReader(
             Windows(begins, self._end, readers=self._readers),
             readers=self._readers,
             open_reader=partial(self._open_window, self._origin),
-            background=self._background,
+            tasks=self._runtime.tasks,
         )
-        # A server that takes a window's end to be part of it has told what lies there.
+        # A server that counts a window's end as part of it has already sent what lies there.
         at_the_seam = (key for key in self._start.recent if key[1] >= begins)
-        past.known.update(self._start.settled, at_the_seam)
-        if begun is not None:
-            past.take_up(begun, self._open_reader(self._start))
-        return past
+        windowed.known.update(self._start.settled, at_the_seam)
+        if under_way is not None:
+            windowed.resume(under_way, self._open_reader(self._start))
+        return windowed
 
-    def _began_too_late(self) -> datetime | None:
+    def _began_by_server_time(self) -> datetime | None:
         """Return when we began by the server's clock, if ours proves to be far ahead of it.
 
-        Found out by the first answer, before anything is handed over: a place in a window that
-        has yet to begin would say that all before it was read.
+        The first response shows it, before anything is handed over: a position in a window that
+        lies in the server's future would mean that all before it was read.
         """
-        if self._is_timed:
+        if self._server_time_checked:
             return None
-        self._is_timed = True
+        self._server_time_checked = True
         if (server_now := self._server_now()) is None:
             return None
         passed = timedelta(seconds=self._clock.monotonic() - self._began_at)
@@ -142,34 +141,35 @@ class BackfillReader:
         query = origin.within(*window)
         return self._open_reader(Position(query=query.wire, origin=origin.wire))
 
-    def _taken_in(self, reading: Reading, past: ParallelReader) -> Reading:
+    def _process(self, reading: Reading, windowed: ParallelReader) -> Reading:
         self._sessions += len(reading.entries)
-        self.ended = past.ended and self._end == self._origin.end
-        self._tell_progress(past)
-        # A window's last page is no end to whoever reads them all.
+        self.ended = windowed.ended and self._end == self._origin.end
+        self._report_progress(windowed)
+        # A window's last page is not the last page of all.
         return msgspec.structs.replace(reading, has_next_page=not self.ended)
 
-    def _tell_progress(self, past: ParallelReader) -> None:
-        if past.until is None or past.until == self._told_until:
+    def _report_progress(self, windowed: ParallelReader) -> None:
+        until = windowed.until
+        if until is None or until == self._reported_until:
             return
-        self._told_until = past.until
+        self._reported_until = until
         begins = Query.from_wire(self._start.query).start
-        share = (past.until - begins) / (max(self._end, past.until) - begins)
+        share = (until - begins) / (max(self._end, until) - begins)
         seconds = self._clock.monotonic() - self._began_at
-        self._observer(
+        self._runtime.observe(
             BackfillProgress(
-                windows=past.windows,
+                windows=windowed.windows,
                 sessions=self._sessions,
-                until=past.until,
+                until=until,
                 share=share,
                 seconds_left=seconds * (1 - share) / share,
             )
         )
 
-    def _where_to_follow_from(self, past: ParallelReader) -> Position:
+    def _where_to_follow_from(self, windowed: ParallelReader) -> Position:
         query = self._origin.starting(max(self._origin.start, self._end))
-        # What an earlier run has settled of it does not come again.
-        settled = {*past.known, *self._start.recent, *self._start.settled}
+        # What an earlier run has settled of it is not delivered again.
+        settled = {*windowed.known, *self._start.recent, *self._start.settled}
         return Position(
             query=query.wire,
             origin=self._origin.wire,

@@ -1,4 +1,4 @@
-"""Quiet, throttled, retrying, stalled: what a stream is doing, readable at any moment."""
+"""What a stream is doing, readable at any moment: idle, throttled, retrying, stalled."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -26,19 +26,19 @@ class StreamState(StrEnum):
     """What a stream is doing."""
 
     STARTING = "starting"
-    """It has had no good answer yet."""
+    """There has been no good response yet."""
     FOLLOWING = "following"
-    """It reads, or waits for you to ask for the next session."""
+    """It reads, or waits until you ask for the next session."""
     IDLE = "idle"
-    """It has caught up and waits before it asks again."""
+    """It has caught up and waits before the next poll."""
     THROTTLED = "throttled"
     """It waits because the server told us to slow down."""
     RETRYING = "retrying"
     """The last try failed and the next is scheduled or under way."""
     STALLED = "stalled"
-    """What it does should long have ended; something is wrong that no error told of."""
+    """What it does should long have ended: something is wrong that no error has shown."""
     STOPPED = "stopped"
-    """It reached its end time, was closed, or failed."""
+    """It has reached its end time, was closed, or failed."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,50 +46,50 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
     state: StreamState
     state_age: float
-    """Since the state was entered."""
+    """Since the state began."""
     answer_age: float | None
-    """Since the last good answer; None: there was none yet."""
+    """Since the last good response; None: there was none yet."""
     cursor_age: float | None
     """Since the server gave the cursor of the stream's position; cursors live 30 days. None: there
     is no cursor yet, or it came from you."""
     lag: float | None
-    """From the latest ``updated_at_time`` you have finished to now; None: nothing is finished yet.
+    """From the latest ``updated_at_time`` you have settled to now; None: nothing is settled yet.
     It grows while the feed is quiet: read it together with the state."""
     failures: int
-    """Failed tries since the last good answer."""
+    """Failed attempts since the last good response."""
     last_error: str | None
-    """The last failure, also after things are well again."""
+    """The last failure, even if requests succeed again."""
 
 
 class HealthMonitor:
-    """Turns a stream's events into its state."""
+    """Derives a stream's state from its events."""
 
     def __init__(self, *, timeout: float, now: float) -> None:
         self._timeout = timeout
         self._state = StreamState.STARTING
         self._since = now
         self._due: float | None = None  # when the state should have ended
-        self._answer_due: float | None = None
+        self._response_due: float | None = None
         self._ended = False
         self._failures = 0
         self._last_error: str | None = None
-        self._last_answer: float | None = None
+        self._last_response: float | None = None
 
-    def telling(self, observer: Observer, clock: Clock) -> Observer:
-        """Return an observer that takes each event in, and then hands it to ``observer``."""
+    def observing(self, observer: Observer, clock: Clock) -> Observer:
+        """Return an observer that notes each event here, and passes it on to ``observer``."""
 
-        def tell(event: Event) -> None:
+        def observe(event: Event) -> None:
             self.note(event, clock.monotonic())
             observer(event)
 
-        return tell
+        return observe
 
     def note(self, event: Event, now: float) -> None:
-        """Take an event in; once the stream has ended, what is still under way has no say."""
+        """Note an event. After the end of the stream, later events are ignored."""
         if isinstance(event, StreamEnded):
             if event.error is not None:
                 self._last_error = str(event.error)
-            self._answer_due = None
+            self._response_due = None
             self._ended = True
             self._enter(StreamState.STOPPED, now)
         elif not self._ended:
@@ -98,16 +98,16 @@ class HealthMonitor:
     def _note(self, event: Event, now: float) -> None:
         match event:
             case RequestStarted():
-                # Still retrying, idle or throttled until the answer is there.
+                # It is still retrying, idle or throttled until the response is there.
                 if self._state is StreamState.STOPPED:
                     self._enter(StreamState.RETRYING, now)
-                self._answer_due = now + self._timeout
+                self._response_due = now + self._timeout
             case RetryScheduled():
-                self._answer_due = None
+                self._response_due = None
                 self._failures += 1
                 self._last_error = str(event.error)
                 if isinstance(event.error, RateLimitError):
-                    # How long others hold it up, and how many wait before it, is not known here.
+                    # How long other streams make it wait is not known here.
                     self._enter(StreamState.THROTTLED, now)
                 else:
                     self._enter(StreamState.RETRYING, now, lasting=event.delay)
@@ -119,22 +119,22 @@ class HealthMonitor:
                 still_idle = self._state is StreamState.IDLE and not event.sessions
                 self._enter(StreamState.IDLE if still_idle else StreamState.FOLLOWING, now)
             case _:
-                pass  # tells nothing of what the stream is doing
+                pass  # says nothing about what the stream is doing
 
-    def go_on(self) -> None:
-        """Note that somebody asks again, after an end."""
+    def resumed(self) -> None:
+        """Note that somebody reads on after an end."""
         self._ended = False
 
     def answered(self, now: float) -> None:
-        """Note a good answer, of which nothing may have been read yet."""
+        """Note a good response; nothing of it may have been read yet."""
         self._failures = 0
-        self._last_answer = now
-        self._answer_due = None
+        self._last_response = now
+        self._response_due = None
         if self._state in {StreamState.RETRYING, StreamState.THROTTLED}:
             self._enter(StreamState.FOLLOWING, now)
 
     def expect_nothing(self) -> None:
-        """Note that the next step may take any time: a turn at the limit."""
+        """Note that the next step may take any time: the wait at the limiter."""
         self._due = None
 
     def health(
@@ -146,12 +146,12 @@ class HealthMonitor:
         watermark: datetime | None,
     ) -> Health:
         """Return the snapshot."""
-        dues = [due for due in (self._due, self._answer_due) if due is not None]
+        dues = [due for due in (self._due, self._response_due) if due is not None]
         stalled = any(now > due + GRACE for due in dues)
         return Health(
             state=StreamState.STALLED if stalled else self._state,
             state_age=now - self._since,
-            answer_age=None if self._last_answer is None else now - self._last_answer,
+            answer_age=None if self._last_response is None else now - self._last_response,
             cursor_age=_age(cursor_time, today),
             lag=_age(watermark, today),
             failures=self._failures,

@@ -1,14 +1,12 @@
-"""How a reader walks from cursor to cursor: what is new, when to ask again, when it is a loop.
+"""From cursor to cursor: what is new on a page, when to request the next, when it is a loop.
 
 What a caught-up feed answers is not documented for coaching: siblings say ``hasNextPage`` for ever
 true, an empty cursor, or the same one (Samsara's OpenAPI description of the training and assets
-streams). So the pager survives all of them. Pure: it is told of pages, and tells what to do.
+streams). So the pager handles all of them. Pure: pages go in, and what to do next comes out.
 """
 
 from collections import deque
 from collections.abc import Hashable, Iterable
-
-import msgspec
 
 from ..errors import CursorLoopError
 from ..models import CoachingSession
@@ -22,23 +20,8 @@ _REMEMBERED = 64
 """Pages a loop may be long and still be noticed at its first repetition."""
 
 
-class Step(msgspec.Struct, frozen=True):
-    """What a page amounts to."""
-
-    entries: tuple[Entry, ...]
-    """The page's sessions that did not come before."""
-    cursor: str | None
-    """The last good cursor, this page's included."""
-    moved: bool
-    """Whether this page moved it."""
-    pause: float
-    """Seconds to wait before the next page is asked for."""
-    ended: bool
-    """Whether this was the last page of a bounded query."""
-
-
 class Pager:
-    """One reader's way through a query's pages."""
+    """Follows the cursors of one query."""
 
     def __init__(
         self,
@@ -49,18 +32,24 @@ class Pager:
         known: Iterable[Hashable] = (),
     ) -> None:
         self.cursor = cursor
-        """The last good cursor: the next page is asked for after it."""
+        """The last good cursor: the next page is requested after it."""
+        self.moved = False
+        """Whether the last page moved the cursor."""
+        self.pause = 0.0
+        """Seconds to wait before the next page is requested."""
+        self.ended = False
+        """Whether the last page was the last one of a bounded query."""
         self._known = set(known)  # keys to drop when they come, because they are settled
         self._bounded = bounded
         self._poll_interval = poll_interval
         self._seen: set[Hashable] = set()  # what came from beyond the cursor
         self._recent: deque[Hashable] = deque(maxlen=_REMEMBERED)
         self._empties = 0
-        self._cries_wolf = False  # this server says "more" when there is no more
+        self._always_says_more = False  # this server says "more" when there is no more
         self._stuck = False  # it said "more" and led nowhere
 
-    def step(self, page: Page) -> Step:
-        """Take a page in.
+    def take(self, page: Page) -> tuple[Entry, ...]:
+        """Process one page; return the sessions that did not come before.
 
         Raises:
             CursorLoopError: the server leads in circles. The pager stays where it was.
@@ -71,23 +60,19 @@ class Pager:
             dropped = self._seen | self._known
             entries = tuple(entry for entry in entries if _key(entry) not in dropped)
         self._refuse_loops(page, entries, moved=moved)
+        self.moved = moved
         if moved:
             self.cursor = page.end_cursor
-            # What was seen ahead of the cursor lies before anything new.
+            # What was seen beyond the cursor lies before anything new.
             if entries:
                 self._seen.clear()
         else:
             self._seen.update(map(_key, page.entries))
         if not page.has_next_page:
             self._known.clear()  # what has not come by now has a later version
-        ended = self._bounded and not page.has_next_page
-        return Step(
-            entries=entries,
-            cursor=self.cursor,
-            moved=moved,
-            pause=0.0 if ended else self._pause(page, moved=moved),
-            ended=ended,
-        )
+        self.ended = self._bounded and not page.has_next_page
+        self.pause = 0.0 if self.ended else self._pause_after(page, moved=moved)
+        return entries
 
     def _refuse_loops(self, page: Page, new: tuple[Entry, ...], *, moved: bool) -> None:
         if not page.has_next_page:
@@ -107,7 +92,7 @@ class Pager:
             )
         self._stuck = True
 
-    def _pause(self, page: Page, *, moved: bool) -> float:
+    def _pause_after(self, page: Page, *, moved: bool) -> float:
         if not (page.has_next_page and moved):
             return self._poll_interval
         if page.entries:
@@ -115,13 +100,13 @@ class Pager:
             return 0.0
         # An empty page is not the end, but a feed that always says "more" must not eat the limit.
         self._empties += 1
-        if self._cries_wolf:
+        if self._always_says_more:
             return self._poll_interval
         doublings = self._empties - _FREE_EMPTIES - 1
         if doublings < 0:
             return 0.0
         share = _FIRST_PAUSE * 2.0 ** min(doublings, 10)
-        self._cries_wolf = share >= 1
+        self._always_says_more = share >= 1
         return self._poll_interval * min(1.0, share)
 
 

@@ -1,8 +1,8 @@
-"""Reads the past by windows, several at once, and hands the pages over in the windows' order.
+"""Reads windows of time in parallel, and hands their pages over in the windows' order.
 
-One reader waits a round trip for each page; several, each in a window of its own, are only bound
-by the rate limit. Handed over in order, a driver's sessions keep theirs, and a place in the past is
-a cursor in one window with all windows before it done.
+One reader waits a round trip for each page; several, each in a window of its own, are bounded only
+by the rate limit. Since pages are handed over in order, a driver's sessions keep their order, and
+a position is a cursor in one window with all windows before it done.
 """
 
 from bisect import insort
@@ -14,22 +14,22 @@ import anyio
 import msgspec
 
 from ..errors import ClosedError
-from ..tasks import Background, Ongoing
+from ..tasks import BackgroundTasks, DetachedTask
 from .reader import PageReader
 from .reading import Key, Reading, keys
 from .windows import Window, Windows
 
 AHEAD = 4 * 1024 * 1024
-"""Bytes of pages, per reader, that may wait for their turn to be handed over."""
+"""Bytes of pages, per reader, that may wait to be handed over."""
 
 
-class _Work:
-    """The work on a window: being read, or read and waiting for its turn."""
+class _WindowRead:
+    """One window: being read, or read and waiting to be handed over."""
 
-    def __init__(self, window: Window, reader: PageReader, background: Background) -> None:
+    def __init__(self, window: Window, reader: PageReader, tasks: BackgroundTasks) -> None:
         self.window = window
         self.reader = reader
-        self.under_way: Ongoing[None] = Ongoing(background)
+        self.task: DetachedTask[None] = DetachedTask(tasks)
         self.busy = False
         self.failure: Exception | None = None
         self.readings: deque[Reading] = deque()
@@ -46,28 +46,28 @@ class ParallelReader:
         *,
         readers: int,
         open_reader: Callable[[Window], PageReader],
-        background: Background,
+        tasks: BackgroundTasks,
     ) -> None:
         self._plan = plan
         self._readers = readers
         self._open_reader = open_reader
-        self._background = background
-        self._open: list[_Work] = []  # in the windows' order
-        self._waiting = 0  # bytes of pages that wait for their turn
+        self._tasks = tasks
+        self._open: list[_WindowRead] = []  # in the windows' order
+        self._waiting = 0  # bytes of pages that wait to be handed over
         self._changed = anyio.Event()
         self._closed = False
         self.known: set[Key] = set()
-        """Versions that were settled ahead of their turn, to be dropped when they come."""
+        """Versions that were settled before; they are dropped when they come."""
         self.windows = 0
         """Windows handed over."""
         self.until: datetime | None = None
         """The end of the last of them."""
 
-    def take_up(self, window: Window, reader: PageReader) -> None:
-        """Begin with a window that was left in the middle of it; ``reader`` goes on there."""
-        work = _Work(window, reader, self._background)
-        work.pages = 1.0  # of which something was handed over, so that it can't be given back
-        self._open.append(work)
+    def resume(self, window: Window, reader: PageReader) -> None:
+        """Begin with a window that an earlier run has read in part; ``reader`` reads the rest."""
+        read = _WindowRead(window, reader, self._tasks)
+        read.pages = 1.0  # something of it was handed over, so it can't be given back
+        self._open.append(read)
 
     @property
     def ended(self) -> bool:
@@ -79,12 +79,12 @@ class ParallelReader:
 
         Raises:
             ClosedError: this was closed meanwhile.
-            CoachStreamError: what stands in the way; asked again, it tries again.
+            CoachStreamError: a request failed for good; the next call tries again.
         """
         while True:
             if self._closed:
                 raise ClosedError("the stream is closed")
-            self._set_to_work()
+            self._start_readers()
             head = self._open[0]
             # What was given back comes before what lies after it.
             if not self._plan.begins_before(head.window[0]):
@@ -97,98 +97,98 @@ class ParallelReader:
             self._changed = anyio.Event()
 
     async def aclose(self) -> None:
-        """End what is under way, and begin nothing more."""
+        """Cancel what is under way, and read no more."""
         self._closed = True
         self._changed.set()
-        for work in self._open:
-            await work.under_way.cancel()
-            await work.reader.aclose()
+        for read in self._open:
+            await read.task.cancel()
+            await read.reader.aclose()
 
     def abandon(self) -> None:
-        """End it soon; from any thread."""
+        """Cancel what is under way without waiting; from any thread."""
         self._closed = True
-        for work in tuple(self._open):
-            work.under_way.abandon()
-            work.reader.abandon()
+        for read in tuple(self._open):
+            read.task.abandon()
+            read.reader.abandon()
 
-    def _set_to_work(self) -> None:
-        """Have as many windows read as there are readers, while there is room for their pages."""
-        idle = self._readers - sum(work.busy for work in self._open)
-        for work in self._open:
-            resting = not (work.busy or work.reader.ended or work.failure)
-            if idle > 0 and resting and self._has_room(work):
-                self._begin(work)
+    def _start_readers(self) -> None:
+        """Read as many windows as there are readers, while there is room for their pages."""
+        idle = self._readers - sum(read.busy for read in self._open)
+        for read in self._open:
+            resting = not (read.busy or read.reader.ended or read.failure)
+            if idle > 0 and resting and self._has_room(read):
+                self._start(read)
                 idle -= 1
         while idle > 0 and self._wants_another() and (window := self._plan.take()):
             self._open_window(window)
             idle -= 1
 
     def _open_window(self, window: Window) -> None:
-        work = _Work(window, self._open_reader(window), self._background)
-        insort(self._open, work, key=lambda one: one.window)
-        self._begin(work)
+        read = _WindowRead(window, self._open_reader(window), self._tasks)
+        insort(self._open, read, key=lambda one: one.window)
+        self._start(read)
 
-    def _has_room(self, work: _Work) -> bool:
-        # The first may always go on, or a window of very many pages would never end.
-        first = work is self._open[0] and not work.readings
+    def _has_room(self, read: _WindowRead) -> bool:
+        # The first window may always be read on, or one with very many pages would never end.
+        first = read is self._open[0] and not read.readings
         return first or self._waiting < AHEAD * self._readers
 
     def _wants_another(self) -> bool:
         first = not self._open or self._plan.begins_before(self._open[0].window[0])
         return first or self._waiting < AHEAD * self._readers
 
-    def _begin(self, work: _Work) -> None:
-        work.busy = True
-        work.under_way.begin(self._read_window(work))
+    def _start(self, read: _WindowRead) -> None:
+        read.busy = True
+        read.task.begin(self._read_window(read))
 
-    async def _read_window(self, work: _Work) -> None:
+    async def _read_window(self, read: _WindowRead) -> None:
         try:
-            while not work.reader.ended and self._has_room(work):
-                reading = await work.reader.read()
-                if await self._gave_back(work, reading):
+            while not read.reader.ended and self._has_room(read):
+                reading = await read.reader.read()
+                if await self._gave_back(read, reading):
                     return
-                work.readings.append(reading)
+                read.readings.append(reading)
                 self._waiting += reading.size
-                work.pages += 1.0 if reading.has_next_page else 0.5 * bool(reading.entries)
+                read.pages += 1.0 if reading.has_next_page else 0.5 * bool(reading.entries)
                 self._changed.set()
-            if work.reader.ended:
-                start, end = work.window
-                self._plan.learn(end - start, work.pages)
-        except Exception as error:  # noqa: BLE001  # raised to whoever reads, in its turn
-            work.failure = error
+            if read.reader.ended:
+                start, end = read.window
+                self._plan.learn(end - start, read.pages)
+        except Exception as error:  # noqa: BLE001  # raised by `read`, in the windows' order
+            read.failure = error
         finally:
-            work.busy = False
+            read.busy = False
             self._changed.set()
 
-    async def _gave_back(self, work: _Work, reading: Reading) -> bool:
+    async def _gave_back(self, read: _WindowRead, reading: Reading) -> bool:
         """Give a window back if very many pages are to come and none has been handed over.
 
         What lies before the page's first session is read as a window of its own: it is empty, if
         the server keeps to the order of time.
         """
         times = sorted(key[1] for key in keys(reading.entries))
-        if work.pages or not times or not reading.has_next_page:
+        if read.pages or not times or not reading.has_next_page:
             return False
-        middle = self._plan.cut_again(work.window, times[0], times[-1])
+        middle = self._plan.cut_again(read.window, times[0], times[-1])
         if middle is None:
             return False
-        await work.reader.aclose()
-        self._open.remove(work)
-        if work.window[0] < middle:
-            self._open_window((work.window[0], middle))
+        await read.reader.aclose()
+        self._open.remove(read)
+        if read.window[0] < middle:
+            self._open_window((read.window[0], middle))
         return True
 
-    def _hand_over(self, work: _Work) -> Reading:
-        reading = work.readings.popleft()
+    def _hand_over(self, read: _WindowRead) -> Reading:
+        reading = read.readings.popleft()
         self._waiting -= reading.size
         entries = reading.entries
         if self.known:
             entries = tuple(e for e in entries if self.known.isdisjoint(keys((e,))))
             self.known.difference_update(keys(reading.entries))
-        if work.reader.ended and not work.readings:
-            self._open.remove(work)
+        if read.reader.ended and not read.readings:
+            self._open.remove(read)
             self.windows += 1
-            self.until = work.window[1]
-        # A server that takes a window's end to be part of it tells what lies there twice.
-        self.known.update(key for key in keys(reading.entries) if key[1] >= work.window[1])
+            self.until = read.window[1]
+        # A server that counts a window's end as part of it sends what lies there twice.
+        self.known.update(key for key in keys(reading.entries) if key[1] >= read.window[1])
         return msgspec.structs.replace(reading, entries=entries)

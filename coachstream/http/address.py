@@ -1,4 +1,4 @@
-"""Which server to talk to, and which not to."""
+"""Which server to send requests to."""
 
 from ipaddress import ip_address
 
@@ -19,14 +19,14 @@ def server_url(*, region: str, base_url: str | None) -> URL:
     """Return the URL that paths are appended to.
 
     Raises:
-        InvalidArgumentError: the region is unknown, or ``base_url`` is no HTTPS URL; plain HTTP is
+        InvalidArgumentError: the region is unknown, or ``base_url`` is no HTTPS URL. Plain HTTP is
             for loopback only, because it shows the token to everyone on the way.
     """
     one_of("region", region, list(REGIONS))
     if base_url is None:
         return URL(REGIONS[region])
     if region != "us":
-        raise InvalidArgumentError("base_url", "names a server, and so does region; give one")
+        raise InvalidArgumentError("base_url", "use either base_url or region")
     try:
         url = URL(base_url)
     except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""The token: where it comes from, and how it is kept out of sight."""
+"""The token: where it comes from, and how it stays hidden."""
 
 import asyncio
 import inspect
@@ -7,20 +7,20 @@ from collections.abc import Awaitable, Callable
 from typing import SupportsIndex
 
 from ..errors import InvalidArgumentError
-from ..tasks import Background
+from ..tasks import BackgroundTasks
 
 VARIABLE = "SAMSARA_API_TOKEN"
 """The environment variable read when no token is given."""
 
 TokenProvider = Callable[[], Awaitable[str]]
-"""Asked for a token before the first request, and again after a 401; one call at a time, because
-an OAuth refresh replaces the refresh token too (https://developers.samsara.com/docs/oauth-20)."""
+"""Called before the first request, and again after a 401; one call at a time, because an OAuth
+refresh replaces the refresh token too (https://developers.samsara.com/docs/oauth-20)."""
 
 
 class Secret(str):
-    """A string that does not show itself: its repr is a mask, and so is that of its parts.
+    """A string whose repr is a mask, and so is the repr of its parts.
 
-    Whatever shows the variables of a traceback's frames, ours or aiohttp's, shows them by repr.
+    What shows the variables of a traceback's frames, ours or aiohttp's, shows them by repr.
     """
 
     __slots__ = ()
@@ -39,11 +39,11 @@ class Credentials:
         InvalidArgumentError: there is no token, or one that can't be sent.
     """
 
-    def __init__(self, token: str | TokenProvider | None, *, background: Background) -> None:
+    def __init__(self, token: str | TokenProvider | None, *, tasks: BackgroundTasks) -> None:
         self._provider: TokenProvider | None = None
         self._token: Secret | None = None
-        self._background = background
-        self._asking: asyncio.Task[Secret] | None = None
+        self._tasks = tasks
+        self._refresh: asyncio.Task[Secret] | None = None
         if token is None:
             found = os.environ.get(VARIABLE)
             if found is None:
@@ -67,48 +67,48 @@ class Credentials:
         return self._token
 
     async def token(self) -> Secret:
-        """Return the token in use; the provider is asked if there is none yet."""
-        return self._token if self._token is not None else await self._ask()
+        """Return the token in use; call the provider if there is none yet."""
+        return self._token if self._token is not None else await self._provide()
 
     async def renewed(self, refused: Secret) -> bool:
-        """Ask the provider again, unless someone has; tell whether the token is another now."""
+        """Call the provider again, unless that has been done; return whether the token changed."""
         if self._provider is None:
             return False
         if self._token == refused:
-            await self._ask()
+            await self._provide()
         return self._token != refused
 
-    async def _ask(self) -> Secret:
-        """Ask the provider, or wait for the answer if it is being asked.
+    async def _provide(self) -> Secret:
+        """Call the provider, or wait for the call that is running.
 
-        Whoever waits may be cancelled; the provider is not, because a refresh cut off in the
-        middle can lose the token that the next one needs.
+        Whoever waits may be cancelled; the provider is not, because a refresh that is cut off can
+        lose the refresh token that the next one needs.
         """
         assert self._provider is not None
-        if self._asking is None or self._asking.done():
-            self._asking = self._background.start(_provided(self._provider))
-        asking = self._asking
-        await asyncio.wait((asking,))
-        self._token = asking.result()
+        if self._refresh is None or self._refresh.done():
+            self._refresh = self._tasks.start(_provided(self._provider))
+        refresh = self._refresh
+        await asyncio.wait((refresh,))
+        self._token = refresh.result()
         return self._token
 
 
 async def _provided(provider: TokenProvider) -> Secret:
     try:
-        giving = provider()
-        if not inspect.isawaitable(giving):
+        token = provider()
+        if not inspect.isawaitable(token):
             raise InvalidArgumentError("token", "the provider is not an async function")
-        return _checked(_secret(await giving), "the provider's is")
+        return _checked(_secret(await token), "the provider's is")
     except StopAsyncIteration as stop:
         # It would end the loop over a stream as if there were no more sessions.
         raise RuntimeError("the token provider has no more tokens") from stop
 
 
-def _secret(given: object) -> Secret:
-    if not isinstance(given, str):
-        kind = type(given).__name__
-        raise InvalidArgumentError("token", f"the provider gave {kind}, not a string")
-    return Secret(given)
+def _secret(token: object) -> Secret:
+    if not isinstance(token, str):
+        kind = type(token).__name__
+        raise InvalidArgumentError("token", f"the provider returned {kind}, not a string")
+    return Secret(token)
 
 
 def _checked(token: Secret, whose: str) -> Secret:

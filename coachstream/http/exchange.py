@@ -1,7 +1,7 @@
-"""One question over aiohttp and the answer to it: the only module that imports its client.
+"""One request and its response over aiohttp: the only module that imports aiohttp's client.
 
-Whatever goes wrong on the way comes out as one of this library's errors, and none of them leads
-back to aiohttp's, which hold the request's headers and the token among them.
+Whatever goes wrong comes out as one of this library's errors. None of them leads back to aiohttp's,
+which hold the request's headers and the token among them.
 """
 
 import platform
@@ -26,18 +26,17 @@ from ..errors import (
 )
 from ..wire import refusals
 from .credentials import Secret
-from .rate_limit import Limit
+from .rate_limit import Limiter
 
 TIMEOUT = 100.0
-"""Seconds for a whole answer; the server's own limit is 90
-(https://developers.samsara.com/docs/response-codes), and giving up earlier asks twice."""
+"""Seconds for a whole response; the server's own limit is 90
+(https://developers.samsara.com/docs/response-codes), and giving up earlier sends it twice."""
 CONNECT_TIMEOUT = 10.0
 """Seconds to make a connection."""
 MAX_PAGE_BYTES = 64 * 1024 * 1024
 """The largest body, decompressed, that is read."""
 _REFUSAL_BYTES = 64 * 1024
 """How much of a refusal's body is read."""
-
 _REFUSAL_TIMEOUT = 5.0
 """Seconds to wait for it."""
 
@@ -49,15 +48,15 @@ NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError)
 """What aiohttp raises when the network, or the other side, fails."""
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What came back. It shows nothing of itself: who knows what a proxy has put in."""
+class Response(msgspec.Struct, frozen=True):
+    """Status, headers and body. Its repr shows the status alone: the rest may hold anything."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     def __repr__(self) -> str:
-        return f"<Answer {self.status}>"
+        return f"<Response {self.status}>"
 
     @property
     def good(self) -> bool:
@@ -65,7 +64,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Exchange:
-    """Questions and answers over one aiohttp session, ours or the caller's."""
+    """Sends requests over one aiohttp session, ours or the caller's."""
 
     def __init__(
         self,
@@ -81,7 +80,7 @@ class Exchange:
         self._closed = False
         self._clock = clock
         self.timeout = timeout
-        """Seconds an answer may take."""
+        """Seconds a response may take."""
         self._max_page_bytes = max_page_bytes
         connect = min(CONNECT_TIMEOUT, timeout)
         self._timeouts = aiohttp.ClientTimeout(total=timeout, sock_connect=connect)
@@ -89,18 +88,18 @@ class Exchange:
         if api_version is not None:
             self._headers["X-Samsara-Version"] = api_version
 
-    async def ask(self, method: str, url: URL, *, token: Secret, limit: Limit) -> Answer:
-        """Return what came back.
+    async def send(self, method: str, url: URL, *, token: Secret, limiter: Limiter) -> Response:
+        """Send a request and return the response, whatever its status.
 
         Raises:
-            TransportError: nothing did, or not whole.
+            TransportError: no response came, or not a whole one.
             ClosedError: this, or the caller's session, has been closed.
         """
         session = self._session()
         headers = {**self._headers, "Authorization": Secret(f"Bearer {token}")}
         if not session.auto_decompress:
             headers["Accept-Encoding"] = "identity"
-        way = _Way(limit, self._clock)
+        sending = _Sending(limiter, self._clock)
         try:
             async with session.request(
                 method,
@@ -109,21 +108,21 @@ class Exchange:
                 allow_redirects=False,
                 raise_for_status=False,
                 timeout=self._timeouts,
-                middlewares=(*session._middlewares, way.middleware()),  # noqa: SLF001  # see `_Way`
+                middlewares=(*session._middlewares, sending.middleware()),  # noqa: SLF001  # see `_Sending`
             ) as response:
                 if response.status == 429:
-                    # Before its body is read, which may take its time: nobody else shall ask.
-                    way.turn_back(response.headers)
+                    # Before its body is read, which may take long: no other request may be sent.
+                    sending.refused(response.headers)
                 good = 200 <= response.status < 300
                 body = await (self._whole(response) if good else _excerpt(response))
-                return Answer(response.status, response.headers, body)
+                return Response(response.status, response.headers, body)
         except NETWORK_ERRORS as error:
             failure = _translated(error, self.timeout)
         # Raised here, not above: ours must not lead to aiohttp's, neither as cause nor as context.
         raise failure
 
     async def aclose(self) -> None:
-        """Close what we opened; a session that was given to us stays open."""
+        """Close our own session; the caller's stays open."""
         self._closed = True
         if self._owns_http and self._http is not None:
             await self._http.close()
@@ -150,37 +149,37 @@ class Exchange:
             else:
                 return b"".join(chunks)
         response.close()
-        raise PageTooLargeError(f"the answer's body has more than {bound} bytes")
+        raise PageTooLargeError(f"the response's body has more than {bound} bytes")
 
 
-class _Way:
-    """The last steps of one try, as a middleware of aiohttp's: onto the connection, and once.
+class _Sending:
+    """The last steps of one request, as a middleware of aiohttp's: onto the connection, and once.
 
-    aiohttp asks again by itself when a kept-alive connection proves dead; that request would leave
-    without a turn at the limit and without a word to telemetry. It repeats on errors of its own,
-    so it is told of one of ours. A middleware given with a request replaces the session's own,
-    which is why those are passed on: there is no public name for them.
+    aiohttp by itself repeats a request when a kept-alive connection proves dead. The repetition
+    would bypass the limiter and telemetry. aiohttp repeats on errors of its own only, so this
+    middleware translates them to ours. A middleware given with a request replaces the session's
+    own, so those are passed on; there is no public name for them.
     """
 
-    def __init__(self, limit: Limit, clock: Clock) -> None:
-        self._limit = limit
+    def __init__(self, limiter: Limiter, clock: Clock) -> None:
+        self._limiter = limiter
         self._clock = clock
-        self._left_at = clock.monotonic()
+        self._sent_at = clock.monotonic()
 
     def middleware(self) -> aiohttp.ClientMiddlewareType:
-        """Return what aiohttp calls; a function, since test doubles copy whatever else they get."""
+        """Return what aiohttp calls; a function, because test doubles copy any other object."""
 
-        async def travel(
+        async def handle(
             request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
         ) -> aiohttp.ClientResponse:
             send = request.send
 
-            async def depart(conn: Connection) -> aiohttp.ClientResponse:
-                await self._limit.depart(self._clock)
-                self._left_at = self._clock.monotonic()
+            async def send_in_turn(conn: Connection) -> aiohttp.ClientResponse:
+                await self._limiter.before_sending(self._clock)
+                self._sent_at = self._clock.monotonic()
                 return await send(conn)
 
-            request.send = depart  # type: ignore[method-assign]  # the moment after connecting
+            request.send = send_in_turn  # type: ignore[method-assign]  # the moment after connecting
             failure: TransportError
             try:
                 return await handler(request)
@@ -188,13 +187,13 @@ class _Way:
                 failure = _translated(error, 0.0)
             raise failure
 
-        return travel
+        return handle
 
-    def turn_back(self, headers: Mapping[str, str]) -> None:
-        """Have everyone wait as long as a 429 says."""
+    def refused(self, headers: Mapping[str, str]) -> None:
+        """Make everyone wait as long as a 429 says."""
         delay = refusals.retry_after(headers, now=self._clock.now())
-        self._limit.hold(delay or 0.0, self._clock)
-        self._limit.slow_down(self._left_at, self._clock)
+        self._limiter.pause(delay or 0.0, self._clock)
+        self._limiter.slow_down(self._sent_at, self._clock)
 
 
 async def _excerpt(response: aiohttp.ClientResponse) -> bytes:
@@ -214,21 +213,21 @@ async def _excerpt(response: aiohttp.ClientResponse) -> bytes:
 
 def _translated(error: Exception, timeout: float) -> TransportError:
     if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
-        return AnswerTimeoutError(f"no whole answer within {timeout:g} s")
-    words = ": ".join(filter(None, (type(error).__name__, _words(error))))
+        return AnswerTimeoutError(f"no whole response within {timeout:g} s")
+    text = ": ".join(filter(None, (type(error).__name__, _own_words(error))))
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return ConnectError(words)
-    return ConnectionLostError(words)
+        return ConnectError(text)
+    return ConnectionLostError(text)
 
 
-_QUOTING = re.compile(r"(?<!\w)b?['\"]|[<\n]|, message=")
-"""Where aiohttp's words go over to what came from the other side."""
+_QUOTATION = re.compile(r"(?<!\w)b?['\"]|[<\n]|, message=")
+"""Where aiohttp's own words end and those of the other side begin."""
 
 
-def _words(error: Exception) -> str:
+def _own_words(error: Exception) -> str:
     """Return what is wrong, without what came: that may repeat the request, token and all."""
     if isinstance(error, OSError):
         return str(error)  # the system's own words
     text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
     text = re.sub(r"^\d+, message:\s*", "", text)
-    return _QUOTING.split(text, maxsplit=1)[0].rstrip(": ")
+    return _QUOTATION.split(text, maxsplit=1)[0].rstrip(": ")

@@ -1,8 +1,8 @@
-"""The pace: evenly spaced requests, and one gate at which all wait when the server says so.
+"""The rate limit: evenly spaced requests, and one pause for all when the server answers 429.
 
 Limits are per organisation (https://developers.samsara.com/docs/rate-limits), so other programs
-use them up too: a 429 is ordinary. Then all callers hold until the time the server named, the pace
-halves, and it creeps back to the full rate with every request let through.
+use them up too: a 429 is ordinary. Then every caller waits until the time the server named, the
+pace halves, and it recovers a little with every request.
 """
 
 import anyio
@@ -17,15 +17,15 @@ ASSIGNMENTS_PER_SECOND = 10.0
 """Documented for both operations on ``/coaching/driver-coach-assignments``."""
 
 _MARGIN = 0.02
-"""How much slower than the rate we go: the network's jitter can push two requests together."""
+"""How much slower than the limit we are: network jitter can push two requests together."""
 _SLOWEST = 1 / 32
 """The smallest share of the rate that halving leads to."""
-_CREEP = 0.01
-"""The share of the rate won back with each request."""
+_RECOVERY = 0.01
+"""The share of the rate recovered with each request."""
 
 
-class Limit:
-    """One limit of the server's, shared by everyone who is to keep it together.
+class Limiter:
+    """One of the server's limits, shared by every request that counts towards it.
 
     It belongs to one event loop.
     """
@@ -34,65 +34,66 @@ class Limit:
         self._spacing = 0.0 if rate is None else (1 + _MARGIN) / rate
         # A bucket of one spaces requests evenly; a bucket of five would let nine out in a second.
         self._bucket = None if rate is None else AsyncLimiter(1, self._spacing)
-        self._door = anyio.Lock(fast_acquire=True)  # with nobody before us, no turn of the loop
-        self._open_at = float("-inf")  # as we were told
-        self._next_at = float("-inf")  # as the pace would have it
+        self._queue = anyio.Lock(fast_acquire=True)  # uncontended, it does not yield to the loop
+        self._paused_until = float("-inf")  # as the server said
+        self._slowed_until = float("-inf")  # as the lowered pace requires
         self._slowed_at = float("-inf")
-        self._departed = float("-inf")
+        self._sent_at = float("-inf")
         self.pace = 1.0
         """The share of the full rate in use."""
 
-    async def turn(self, clock: Clock) -> None:
-        """Return when the next request may leave; first come, first served."""
-        async with self._door:
+    async def acquire(self, clock: Clock) -> None:
+        """Wait for the next slot; first come, first served."""
+        async with self._queue:
             while True:
-                while (wait := self.held_for(clock)) > 0:
+                while (wait := self.paused_for(clock)) > 0:
                     await clock.sleep(wait)
                 if self._bucket is not None:
                     await self._bucket.acquire()
-                if self.held_for(clock) <= 0:
+                if self.paused_for(clock) <= 0:
                     break
-                # Told to hold while waiting for the bucket: that drop is spent, take another.
+                # Paused while waiting for the bucket: that slot is spent, take another.
             if self.pace < 1:
-                self._next_at = clock.monotonic() + self._spacing / self.pace
-                self.pace = min(1.0, self.pace + _CREEP)
+                self._slowed_until = clock.monotonic() + self._spacing / self.pace
+                self.pace = min(1.0, self.pace + _RECOVERY)
 
-    async def depart(self, clock: Clock) -> None:
-        """Return when the request may go onto its connection.
+    async def before_sending(self, clock: Clock) -> None:
+        """Wait until the request may be sent on its connection.
 
-        Making a connection takes its time, and requests that had to wait for one would otherwise
-        catch up with those that had one, or leave while the gate is shut.
+        Making a connection takes time. Requests that had to wait for one would otherwise catch up
+        with those that had one, or be sent during a pause.
         """
-        while (wait := max(self._departed + self._spacing, self._open_at) - clock.monotonic()) > 0:
-            await clock.sleep(
-                wait
-            )  # and look again: the loop may have been blocked, or the gate shut
-        self._departed = clock.monotonic()
+        while (wait := self._next_send() - clock.monotonic()) > 0:
+            await clock.sleep(wait)  # then check again: the loop may have been blocked meanwhile
+        self._sent_at = clock.monotonic()
 
-    def held_for(self, clock: Clock) -> float:
-        """Return the seconds until the gate opens; 0 or less: it is open."""
-        return max(self._open_at, self._next_at) - clock.monotonic()
+    def _next_send(self) -> float:
+        return max(self._sent_at + self._spacing, self._paused_until)
 
-    def hold(self, seconds: float, clock: Clock) -> None:
-        """Shut the gate for everyone, for ``seconds`` at least."""
-        self._open_at = max(self._open_at, clock.monotonic() + seconds)
+    def paused_for(self, clock: Clock) -> float:
+        """Return the seconds until the pause is over; 0 or less: there is none."""
+        return max(self._paused_until, self._slowed_until) - clock.monotonic()
 
-    def slow_down(self, left_at: float, clock: Clock) -> None:
-        """Halve the pace, because a request that left at ``left_at`` was one too many.
+    def pause(self, seconds: float, clock: Clock) -> None:
+        """Make everyone wait, for ``seconds`` at least."""
+        self._paused_until = max(self._paused_until, clock.monotonic() + seconds)
 
-        Several requests under way may be refused for one and the same excess: only one that left
-        after the last halving halves again.
+    def slow_down(self, sent_at: float, clock: Clock) -> None:
+        """Halve the pace, because a request sent at ``sent_at`` was one too many.
+
+        Several requests under way may be refused for one and the same excess. So only a request
+        that was sent after the last halving halves the pace again.
         """
-        if left_at >= self._slowed_at:
+        if sent_at >= self._slowed_at:
             self._slowed_at = clock.monotonic()
             self.pace = max(_SLOWEST, self.pace / 2)
 
 
 class RateLimits:
-    """How many requests may leave each second; None: as many as can.
+    """Requests per second; None: unlimited.
 
-    Give one and the same object to several clients to make them share their limits. None is for
-    servers of your own: Samsara enforces its limits.
+    Several clients given one object share its limits. None is for servers of your own: Samsara
+    enforces its limits.
 
     Raises:
         InvalidArgumentError: a rate is not a positive number.
@@ -104,8 +105,8 @@ class RateLimits:
         sessions: float | None = SESSIONS_PER_SECOND,
         assignments: float | None = ASSIGNMENTS_PER_SECOND,
     ) -> None:
-        self.sessions = Limit(_rate("sessions", sessions))
-        self.assignments = Limit(_rate("assignments", assignments))
+        self.sessions = Limiter(_rate("sessions", sessions))
+        self.assignments = Limiter(_rate("assignments", assignments))
 
 
 def _rate(argument: str, rate: float | None) -> float | None:

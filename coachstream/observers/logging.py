@@ -152,7 +152,7 @@ def _log_consumer_event(event: Event) -> None:
                 event.name,
                 event.handled,
                 event.given_up,
-                event.left,
+                event.unsettled,
                 event.error,
             )
         case _:

@@ -1,9 +1,8 @@
-"""Keeps a consumer's place in a store: loaded once, saved often, never moved backwards."""
+"""Loads and saves the position under one name in a store; it never moves backwards."""
 
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from random import Random
 
 import anyio
 
@@ -11,7 +10,6 @@ from ..checkpoints import PostgresStore, Store, StoreLike, open_store
 from ..checkpoints.names import checked_name
 from ..checkpoints.postgres import Connection
 from ..checkpoints.stored import damaged
-from ..clock import Clock
 from ..errors import (
     CoachStreamError,
     InvalidArgumentError,
@@ -21,7 +19,8 @@ from ..errors import (
 )
 from ..models import Position
 from ..retry import RetryPolicy
-from ..telemetry import CheckpointSaved, Observer, SaveFailed
+from ..runtime import Runtime
+from ..telemetry import CheckpointSaved, SaveFailed
 from ..wire.query import Query
 
 STORE_TIMEOUT = 30.0
@@ -35,30 +34,22 @@ INTERVAL = 1.0
 class Checkpointer:
     """One name in one store."""
 
-    def __init__(
-        self,
-        store: StoreLike,
-        *,
-        name: str,
-        clock: Clock,
-        observer: Observer,
-        random: Random | None = None,
-    ) -> None:
+    def __init__(self, store: StoreLike, *, name: str, runtime: Runtime) -> None:
         self._store = open_store(store)
         # A store opened here is closed here.
         self._own_store = self._store if isinstance(store, str) else None
         self._name = checked_name(name)
-        self._clock = clock
-        self._observer = observer
+        self._runtime = runtime
+        self._clock = runtime.clock
         self._retry = RetryPolicy()
-        self._random = random or Random()
         self._revision = 0
         self._saved: Position | None = None
         self._saved_at = float("-inf")
         self._unsure: list[Position] = []  # saves that may have happened, or not
         self._last_failure: Exception | None = None
-        self._undone = False  # a transaction with a save in it was taken back
-        self._undone_at: int | None = None  # the revision kept, if the last transaction was undone
+        self._rolled_back = False  # a transaction with a save in it was rolled back
+        # The revision that is stored if the last save's transaction was rolled back.
+        self._revision_if_rolled_back: int | None = None
         self._lock = anyio.Lock()
 
     @property
@@ -69,30 +60,30 @@ class Checkpointer:
     @property
     def in_transactions(self) -> bool:
         """Whether saves happen in the caller's transactions, one of which may be open now."""
-        return self._undone_at is not None
+        return self._revision_if_rolled_back is not None
 
     async def load(self, asked: Query) -> Position:
-        """Return where to go on with the query, which is the start if nothing is kept.
+        """Return where to resume the query, which is its start if nothing is stored.
 
-        The stored query is gone on with, not the one asked for: its cursor belongs to it. A start
-        that has moved on is no other query, since services compute one at each boot.
+        The stored query is resumed, not the one asked for, because its cursor belongs to it. A
+        start that has moved on is accepted, because services compute one at each boot.
 
         Raises:
-            QueryMismatchError: the filters are others, or the start is an earlier one.
+            QueryMismatchError: the filters differ, or the start is earlier.
             CheckpointError: what is stored can't be used.
         """
-        with _in_time(self._name):
-            kept = await self._store.load(self._name)
-        if kept is None:
+        with _time_limit(self._name):
+            found = await self._store.load(self._name)
+        if found is None:
             return Position(query=asked.wire, origin=asked.wire)
-        stored = self._sound(kept.position.origin)
-        self._sound(kept.position.query)
+        stored = self._checked(found.position.origin)
+        self._checked(found.position.query)
         if stored.filters != asked.filters or asked.start < stored.start:
             raise QueryMismatchError(self._name, stored=stored.wire, asked=asked.wire)
-        self._revision, self._saved = kept.revision, kept.position
-        return kept.position
+        self._revision, self._saved = found.revision, found.position
+        return found.position
 
-    def _sound(self, wire: str) -> Query:
+    def _checked(self, wire: str) -> Query:
         """Return a stored query, if it can be sent: not all storage notices its own damage."""
         query = Query.from_wire(wire)
         try:
@@ -105,26 +96,29 @@ class Checkpointer:
         return query
 
     async def save(self, position: Position, *, on: Connection | None = None) -> None:
-        """Keep the position, unless it is kept already; ``on`` as for `PostgresStore.save`.
+        """Save the position, unless it is saved already; ``on`` as for `PostgresStore.save`.
 
         Raises:
-            StaleCheckpointError: someone else has moved the checkpoint.
-            Exception: what the store raised, after as many tries as the policy allows.
+            StaleCheckpointError: another consumer has moved the checkpoint.
+            Exception: what the store raised, after as many attempts as the policy allows.
         """
-        self._refuse_if_undone()
+        self._refuse_after_rollback()
         async with self._lock:
             if position == self._saved:
                 return
             began = self._clock.monotonic()
             if on is None:
-                await self._save_patiently(position)
+                await self._save_with_retries(position)
             else:
                 await self._save_on(on, position)
             self._saved, self._saved_at = position, self._clock.monotonic()
-            taken = self._saved_at - began
-            self._observer(CheckpointSaved(name=self._name, revision=self._revision, seconds=taken))
+            self._runtime.observe(
+                CheckpointSaved(
+                    name=self._name, revision=self._revision, seconds=self._saved_at - began
+                )
+            )
 
-    async def _save_patiently(self, position: Position) -> None:
+    async def _save_with_retries(self, position: Position) -> None:
         for attempt in itertools.count(1):
             try:
                 await self._save_once(position)
@@ -134,23 +128,23 @@ class Checkpointer:
                 self._last_failure = error
                 if attempt >= self._retry.attempts:
                     raise
-                delay = self._retry.delay(attempt, self._random)
-                self._observer(
+                delay = self._retry.delay(attempt, self._runtime.random)
+                self._runtime.observe(
                     SaveFailed(name=self._name, attempt=attempt, delay=delay, error=error)
                 )
                 await self._clock.sleep(delay)
             else:
                 return
 
-    def _refuse_if_undone(self) -> None:
-        if self._undone:
+    def _refuse_after_rollback(self) -> None:
+        if self._rolled_back:
             raise SaveUndoneError(
-                f"a transaction with a save of {self._name!r} in it was taken back, so what is "
+                f"a transaction with a save of {self._name!r} in it was rolled back, so what is "
                 "settled here is not settled in the store: begin a new stream"
             )
 
     async def finish(self, position: Position | None) -> None:
-        """Save for the last time, even while all is being cancelled, and let go of the store.
+        """Save for the last time, even while all is being cancelled, and close the store.
 
         Raises:
             Exception: what `save` raises, or what kept it from ending in time.
@@ -172,25 +166,25 @@ class Checkpointer:
             raise InvalidArgumentError("on", "only a PostgresStore saves on a connection")
         before = self._revision
         try:
-            kept = await self._store.save(self._name, position, after=before, on=connection)
+            saved = await self._store.save(self._name, position, after=before, on=connection)
         except BaseException:
-            # What was to be committed with it is not, so this place must not be saved either.
-            self._undone = True
+            # What was to be committed with it is not, so this position must not be saved either.
+            self._rolled_back = True
             raise
-        # Whether that transaction is committed, we are not told.
-        self._revision, self._undone_at = kept.revision, before
+        # Whether that transaction is committed is not known here.
+        self._revision, self._revision_if_rolled_back = saved.revision, before
 
     async def _save_once(self, position: Position) -> None:
         try:
-            with _in_time(self._name):
-                kept = await self._store.save(self._name, position, after=self._revision)
+            with _time_limit(self._name):
+                saved = await self._store.save(self._name, position, after=self._revision)
         except StaleCheckpointError:
-            with _in_time(self._name):
+            with _time_limit(self._name):
                 found = await self._store.load(self._name)
-            if self._undone_at == (0 if found is None else found.revision):
-                self._undone = True
-                self._refuse_if_undone()
-            # Our own, if an earlier save was cut off after it had happened.
+            if self._revision_if_rolled_back == (0 if found is None else found.revision):
+                self._rolled_back = True
+                self._refuse_after_rollback()
+            # It is our own if an earlier save was cut off after it had happened.
             ours = found is not None and found.position in self._unsure
             if found is None or not ours or found.revision != self._revision + 1:
                 raise
@@ -203,13 +197,13 @@ class Checkpointer:
                 self._unsure.append(position)
             raise
         else:
-            self._revision = kept.revision
-            self._undone_at = None
+            self._revision = saved.revision
+            self._revision_if_rolled_back = None
             self._unsure.clear()
 
 
 @contextmanager
-def _in_time(name: str) -> Iterator[None]:
+def _time_limit(name: str) -> Iterator[None]:
     """Raise TimeoutError if the store takes too long, which is a failure like any other."""
     with anyio.move_on_after(STORE_TIMEOUT) as scope:
         yield

@@ -1,9 +1,9 @@
 """How far the work is done without a gap.
 
-Pages are opened in reading order and their sessions settled in any. A cursor is the only place the
-server lets a reader go on from, so what may be saved is the cursor of the last page of the unbroken
-run of finished ones, together with the keys of what is finished beyond it: a crash then repeats
-only what was not settled, and not the page.
+Pages are opened in reading order, and their sessions are settled in any order. A reader can resume
+only at a cursor. So what may be saved is the cursor of the last page of the unbroken run of settled
+pages, and the keys of what is settled beyond it: after a crash only unsettled sessions are
+delivered again, not the whole page.
 """
 
 from collections import deque
@@ -18,7 +18,7 @@ from ..wire.query import Query
 
 
 class OpenPage:
-    """A page of which something is not settled yet."""
+    """A page of which some sessions are not settled yet."""
 
     __slots__ = ("_done", "left", "reading")
 
@@ -35,7 +35,7 @@ class OpenPage:
         self.left -= 1
 
     def settle_first(self, count: int) -> int:
-        """Mark the first sessions as settled, if not yet, and return how many that changed."""
+        """Mark the first sessions as settled; return how many were not settled before."""
         before = self.left
         self._done[:count] = b"\1" * count
         self.left = self._done.count(0)
@@ -51,7 +51,7 @@ class OpenPage:
 
 
 class Frontier:
-    """Pages in reading order, of which only what is settled counts."""
+    """Pages in reading order, and how far they are settled without a gap."""
 
     def __init__(self, start: Position) -> None:
         self._base = start
@@ -69,10 +69,10 @@ class Frontier:
         """Bytes of the open pages."""
 
     def open(self, reading: Reading) -> OpenPage:
-        """Take a page in, after all others. An empty one is finished at once."""
+        """Add a page after all others. An empty one is settled at once."""
         page = OpenPage(reading)
         if self._follows_an_empty_page(reading):
-            # Of empty pages that wait in a row, the last one tells all: they must not pile up.
+            # Of empty pages in a row only the last one matters, and they must not pile up.
             self.size -= self._pages.pop().reading.size
         self._pages.append(page)
         self.open_sessions += page.left
@@ -106,7 +106,7 @@ class Frontier:
 
     @property
     def position(self) -> Position:
-        """What may be saved now: never past anything unsettled."""
+        """What may be saved now: never beyond anything unsettled."""
         ahead = [entry for page in self._pages for entry in page.settled()]
         return Position(
             query=self._query,
@@ -121,26 +121,26 @@ class Frontier:
 
     @property
     def cursor_time(self) -> datetime | None:
-        """When the server gave the cursor that may be saved."""
+        """When the server gave the cursor that may be saved now."""
         return self._cursor_time
 
     @property
     def watermark(self) -> datetime | None:
-        """The ``updated_at_time`` up to which all is settled.
+        """The ``updated_at_time`` up to which everything is settled.
 
-        That is the highest settled one, but no later than anything that waits: if the cursor dies,
-        reading begins again there.
+        That is the highest settled one, but no later than any unsettled one: if the cursor expires,
+        reading restarts there.
         """
         times = _times(entry for page in self._pages for entry in page.settled())
         highest = max((*times, *([self._watermark] if self._watermark else [])), default=None)
         waiting = min(_times(e for page in self._pages for e in page.unsettled()), default=None)
         if highest is None or waiting is None:
             return highest
-        # Nothing settled yet is no watermark at all: reading would begin again at the start.
+        # With nothing settled there is no watermark: reading would restart at the start.
         return min(highest, waiting)
 
     def _advance(self) -> None:
-        """Pass every finished page at the front."""
+        """Drop every settled page from the front."""
         while self._pages and not self._pages[0].left:
             reading = self._pages.popleft().reading
             self.open_sessions -= len(reading.entries)
@@ -152,7 +152,7 @@ class Frontier:
             if reading.moved:
                 self._cursor, self._cursor_time = reading.cursor, reading.cursor_time
                 if newest is not None and self._beyond:
-                    # What came ahead of the cursor is passed by what is new.
+                    # What was settled beyond the cursor now lies before it.
                     self._pass([one for one in self._beyond if one[1] <= newest])
             else:
                 self._beyond += named
@@ -161,16 +161,16 @@ class Frontier:
                 self._watermark = max(newest, self._watermark or newest)
 
     def _change_query(self, wire: str) -> None:
-        """Go on with another query, to which the old one's cursor means nothing."""
+        """Switch to another query, for which the old one's cursor means nothing."""
         before, after = Query.from_wire(self._query), Query.from_wire(wire)
         if before.end is not None and before.end <= after.start:
-            # The next window, to which nothing from before its start belongs.
+            # It is the next window: nothing from before its start belongs to it.
             self._pass([one for one in self._beyond if one[1] < after.start])
         self._query, self._cursor, self._cursor_time = wire, None, None
 
     def _pass(self, passed: list[Key]) -> None:
-        """Let what was settled beyond the cursor, and now lies before it, be only recent."""
-        # An earlier run may have settled it, on a page of which this one saw only the rest.
+        """Remember only as recent what was settled beyond the cursor and now lies before it."""
+        # An earlier run may have settled it, on a page of which this run has seen only the rest.
         recent, left = set(self._recent), set(self._beyond).difference(passed)
         self._recent.extend(one for one in passed if one not in recent)
         self._beyond = [one for one in self._beyond if one in left]

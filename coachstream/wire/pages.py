@@ -24,6 +24,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     has_next_page: bool
     size: int
     """Bytes of the answer's body, decompressed."""
+    received_at: datetime | None = None
+    """When it came, by this machine's clock."""
 
     @property
     def sessions(self) -> tuple[CoachingSession, ...]:
@@ -56,7 +58,9 @@ _loose_answer = msgspec.json.Decoder(_LooseAnswer)
 _session = msgspec.json.Decoder(CoachingSession)
 
 
-def sessions_page(body: bytes, *, keep_raw: bool = False) -> Page:
+def sessions_page(
+    body: bytes, *, keep_raw: bool = False, received_at: datetime | None = None
+) -> Page:
     """Read a page of sessions.
 
     The page is decoded as a whole; if that fails, or the raw sessions are to be kept, session by
@@ -76,6 +80,7 @@ def sessions_page(body: bytes, *, keep_raw: bool = False) -> Page:
                 end_cursor=answer.pagination.end_cursor,
                 has_next_page=answer.pagination.has_next_page,
                 size=len(body),
+                received_at=received_at,
             )
     try:
         loose = _loose_answer.decode(mended_text(body))
@@ -86,6 +91,7 @@ def sessions_page(body: bytes, *, keep_raw: bool = False) -> Page:
         end_cursor=loose.pagination.end_cursor or "",
         has_next_page=loose.pagination.has_next_page,
         size=len(body),
+        received_at=received_at,
     )
 
 

@@ -71,15 +71,37 @@ class Query(msgspec.Struct, frozen=True):
         return "&".join(filter(None, (self.wire, f"after={_escape('after', cursor)}")))
 
 
+class Filters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which records are requested, and with which details, as the caller said it."""
+
+    driver_ids: Sequence[str] | None = None
+    coach_ids: Sequence[str] | None = None
+    session_statuses: Sequence[str] | None = None
+    include_coachable_events: bool = False
+    include_external_ids: bool = False
+
+    def parameters(self) -> dict[str, str]:
+        """Return them as the API spells them.
+
+        Raises:
+            InvalidArgumentError: naming the argument that can't be sent.
+        """
+        parameters = {}
+        if self.driver_ids is not None:
+            parameters["driverIds"] = ",".join(_ids("driver_ids", self.driver_ids))
+        if self.coach_ids is not None:
+            parameters["coachIds"] = ",".join(_ids("coach_ids", self.coach_ids))
+        if self.session_statuses is not None:
+            parameters["sessionStatuses"] = _statuses(self.session_statuses)
+        if flag("include_coachable_events", self.include_coachable_events):
+            parameters["includeCoachableEvents"] = "true"
+        if flag("include_external_ids", self.include_external_ids):
+            parameters["includeExternalIds"] = "true"
+        return parameters
+
+
 def sessions_query(
-    *,
-    start_time: datetime,
-    end_time: datetime | None = None,
-    driver_ids: Sequence[str] | None = None,
-    coach_ids: Sequence[str] | None = None,
-    session_statuses: Sequence[str] | None = None,
-    include_coachable_events: bool = False,
-    include_external_ids: bool = False,
+    *, start_time: datetime, end_time: datetime | None = None, filters: Filters | None = None
 ) -> Query:
     """Build the query of ``GET /coaching/sessions/stream``.
 
@@ -99,31 +121,17 @@ def sessions_query(
             )
         # Equal times ask for a snapshot, so rounding must neither make nor unmake equality.
         parameters["endTime"] = _timestamp(end if end == start else _round_up(end))
-    parameters |= _filters(driver_ids, coach_ids)
-    if session_statuses is not None:
-        parameters["sessionStatuses"] = _statuses(session_statuses)
-    if flag("include_coachable_events", include_coachable_events):
-        parameters["includeCoachableEvents"] = "true"
-    if flag("include_external_ids", include_external_ids):
-        parameters["includeExternalIds"] = "true"
+    parameters |= (filters or Filters()).parameters()
     return Query(_encode(parameters), bounded=end_time is not None)
 
 
-def assignments_query(
-    *,
-    driver_ids: Sequence[str] | None = None,
-    coach_ids: Sequence[str] | None = None,
-    include_external_ids: bool = False,
-) -> Query:
+def assignments_query(filters: Filters) -> Query:
     """Build the query of ``GET /coaching/driver-coach-assignments``.
 
     Raises:
         InvalidArgumentError: naming the argument that can't be sent.
     """
-    parameters = _filters(driver_ids, coach_ids)
-    if flag("include_external_ids", include_external_ids):
-        parameters["includeExternalIds"] = "true"
-    return Query(_encode(parameters))
+    return Query(_encode(filters.parameters()))
 
 
 def assign_query(driver_id: str, coach_id: str) -> str:
@@ -196,15 +204,6 @@ def _round_up(moment: datetime) -> datetime:
 def _timestamp(moment: datetime) -> str:
     spec = "milliseconds" if moment.microsecond >= 1000 else "seconds"
     return moment.replace(tzinfo=None).isoformat(timespec=spec) + "Z"
-
-
-def _filters(driver_ids: Sequence[str] | None, coach_ids: Sequence[str] | None) -> dict[str, str]:
-    filters = {}
-    if driver_ids is not None:
-        filters["driverIds"] = ",".join(_ids("driver_ids", driver_ids))
-    if coach_ids is not None:
-        filters["coachIds"] = ",".join(_ids("coach_ids", coach_ids))
-    return filters
 
 
 def _ids(argument: str, values: Sequence[str]) -> list[str]:

@@ -106,7 +106,7 @@ async def test_every_session_is_handled_and_a_drivers_in_order():
         by_driver[one.driver.driver_id].append(one.updated_at_time)
     assert all(times == sorted(times) for times in by_driver.values())
     assert handled.most == 5
-    assert (report.handled, report.given_up, report.left) == (100, 0, 0)
+    assert (report.handled, report.given_up, report.unsettled) == (100, 0, 0)
     assert report.position.cursor == "c100"
 
 
@@ -278,7 +278,7 @@ def test_a_session_may_be_given_up_and_is_kept(on_failure):
             retry=RetryPolicy(attempts=3),
             observer=events.append,
         )
-        assert (report.handled, report.given_up, report.left) == (28, 2, 0)
+        assert (report.handled, report.given_up, report.unsettled) == (28, 2, 0)
         assert report.position.cursor == "c30"
         kept = [one async for one in ledger.list()]
         assert [one.session_id for one in kept] == ["s3", "s5"]
@@ -382,7 +382,7 @@ async def test_closing_the_stream_drains_and_returns():
         await stream.aclose()
         report = await running
         assert report.handled == len(handled) == 12
-        assert report.left == 88
+        assert report.unsettled == 88
         kept = await store.load("test")
         assert kept is not None
         assert set(kept.position.settled) == {one.key for one in handled}
@@ -399,7 +399,7 @@ async def test_a_handler_that_does_not_end_is_cancelled_after_the_drain():
         begun = LoopClock().monotonic()
         report = await running
         assert 7 <= LoopClock().monotonic() - begun < 8
-        assert (report.handled, report.left) == (0, 3)
+        assert (report.handled, report.unsettled) == (0, 3)
 
 
 @virtual
@@ -418,7 +418,7 @@ async def test_cancelled_it_stops_at_once_and_saves_what_is_settled():
         assert kept is not None
         assert set(kept.position.settled) == {one.key for one in handled}
         (stopped,) = [event for event in events if isinstance(event, ConsumerStopped)]
-        assert (stopped.handled, stopped.left) == (len(handled), 100 - len(handled))
+        assert (stopped.handled, stopped.unsettled) == (len(handled), 100 - len(handled))
     assert len(asyncio.all_tasks()) == 1
 
 
@@ -513,7 +513,7 @@ async def test_closing_the_stream_stops_a_consumer_whose_reading_is_paused():
         await stream.aclose()
         report = await running
         assert report.handled == 0
-        assert report.left == 10
+        assert report.unsettled == 10
 
 
 @virtual
@@ -523,7 +523,7 @@ async def test_closing_a_stream_that_has_ended_stops_its_consumer_too():
         running = asyncio.ensure_future(run(stream, Handled(seconds=1e6), drain_timeout=5))
         await pass_time(60)
         await stream.aclose()
-        assert (await running).left == 10
+        assert (await running).unsettled == 10
 
 
 @virtual

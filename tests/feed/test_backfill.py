@@ -625,14 +625,14 @@ async def test_times_with_an_offset_are_times(hours):
         return f'"updatedAtTime":"{moment.isoformat(timespec="milliseconds")}"'.encode()
 
     async with feed(past(2000), page_size=10, **unlimited()) as (api, client, _):
-        ask = client._transport._exchange.ask
+        ask = client._transport._exchange.send
 
         async def asking(*args, **kwargs):
             answer = await ask(*args, **kwargs)
             body = re.sub(rb'"updatedAtTime": ?"([^"]+)"', spelled, answer.body)
             return msgspec.structs.replace(answer, body=body)
 
-        client._transport._exchange.ask = asking  # type: ignore[method-assign]  # the rim
+        client._transport._exchange.send = asking  # type: ignore[method-assign]  # the rim
         assert keys(await everything(client)) == latest(api)
 
 

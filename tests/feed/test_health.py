@@ -27,7 +27,7 @@ def monitor(*events):
     """A monitor that takes in one event each second, from second 1."""
     one = HealthMonitor(timeout=100, now=0)
     for second, event in enumerate(events, start=1):
-        one.go_on()
+        one.resumed()
         one.note(event, second)
     return one
 

@@ -18,7 +18,8 @@ from coachstream.feed.paging import Pager
 from coachstream.feed.reader import PageReader
 from coachstream.models import Position
 from coachstream.progress.checkpointer import Checkpointer
-from coachstream.tasks import Background
+from coachstream.runtime import Runtime
+from coachstream.tasks import BackgroundTasks
 from coachstream.wire.query import Query
 from tests.contracts.positions import QUERY, full
 from tests.fuzz.readers import shape, shown
@@ -88,9 +89,7 @@ def _usable(position: Position) -> bool:
     store, name = MemoryStore(), "it"
     at_once(store.save(name, position, after=0))
     events: list[object] = []
-    checkpointer = Checkpointer(
-        store, name=name, clock=_Clock(), observer=events.append, random=Random(1)
-    )
+    checkpointer = Checkpointer(store, name=name, runtime=_runtime(events))
     try:
         asked = Query.from_wire(position.origin)
         begun = at_once(checkpointer.load(asked if _has_start(asked) else Query.from_wire(QUERY)))
@@ -99,8 +98,8 @@ def _usable(position: Position) -> bool:
         return False
     reader = _reader(begun, events)
     assert isinstance(reader._pager, Pager)
-    reader._known_death()
-    line = reader._overlapping().after(begun.cursor)
+    reader._why_expired()
+    line = reader._query_with_overlap().after(begun.cursor)
     assert line.isascii()
     assert line.isprintable()
     assert " " not in line
@@ -110,11 +109,9 @@ def _usable(position: Position) -> bool:
         readers=3,
         open_reader=lambda start: _reader(start, events),
         server_now=lambda: None,
-        background=Background(),
-        clock=_Clock(),
-        observer=events.append,
+        runtime=_runtime(events),
     )
-    past._where_to_follow_from(past._begin(_Clock().now()))
+    past._where_to_follow_from(past._open_windows(_Clock().now()))
     return True
 
 
@@ -122,10 +119,13 @@ def _reader(start: Position, events: list[object]) -> PageReader:
     return PageReader(
         start=start,
         fetcher=SimpleNamespace(dead_cursor=None),  # type: ignore[arg-type]  # nothing is asked
-        clock=_Clock(),
-        observer=events.append,
+        runtime=_runtime(events),
         poll_interval=5.0,
     )
+
+
+def _runtime(events: list[object]) -> Runtime:
+    return Runtime(clock=_Clock(), random=Random(1), observe=events.append, tasks=BackgroundTasks())
 
 
 def _has_start(query: Query) -> bool:

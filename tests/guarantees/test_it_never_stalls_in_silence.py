@@ -94,7 +94,7 @@ async def anext_all(stream):
 @virtual
 async def test_a_question_that_neither_ends_nor_fails_is_seen_as_stalled_and_asked_again():
     async with feed(world()) as (api, client, events):
-        ask, asked = client._transport._exchange.ask, []
+        ask, asked = client._transport._exchange.send, []
 
         async def hang_at_first(*args, **kwargs):
             asked.append(args)
@@ -102,7 +102,7 @@ async def test_a_question_that_neither_ends_nor_fails_is_seen_as_stalled_and_ask
                 await asyncio.Event().wait()
             return await ask(*args, **kwargs)
 
-        client._transport._exchange.ask = hang_at_first  # type: ignore[method-assign]  # the rim
+        client._transport._exchange.send = hang_at_first  # type: ignore[method-assign]  # the rim
         stream = client.sessions.stream(start_time=LONG_AGO)
         reading = asyncio.create_task(anext(stream))
         await pass_time(100 + GRACE - 1)
@@ -153,7 +153,7 @@ async def test_a_store_that_hangs_is_told_of_and_tried_again():
         assert kept is not None
         assert kept.position.cursor is not None
         await stream.aclose()
-        assert (await running).left == 0
+        assert (await running).unsettled == 0
 
 
 @virtual

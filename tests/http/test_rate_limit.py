@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coachstream import InvalidArgumentError, RateLimits
-from coachstream.http.rate_limit import Limit
+from coachstream.http.rate_limit import Limiter
 from coachstream.testing import most_in_a_second
 from tests.support.virtual_time import LoopClock, VirtualLoop, pass_time, virtual
 
@@ -16,9 +16,9 @@ CLOCK = LoopClock()
 Times = list[float]
 
 
-async def leave(limit, times, *, pause=0.0):
+async def leave(limiter, times, *, pause=0.0):
     await CLOCK.sleep(pause)
-    await limit.turn(CLOCK)
+    await limiter.acquire(CLOCK)
     times.append(CLOCK.monotonic())
 
 
@@ -27,10 +27,10 @@ async def leave(limit, times, *, pause=0.0):
 def test_never_more_than_the_rate_in_any_second(pauses, rate):
     @virtual
     async def run():
-        limit, times = Limit(rate), Times()
+        limiter, times = Limiter(rate), Times()
         async with asyncio.TaskGroup() as tasks:
             for pause in pauses:
-                tasks.create_task(leave(limit, times, pause=pause))
+                tasks.create_task(leave(limiter, times, pause=pause))
         assert len(times) == len(pauses)
         assert most_in_a_second(times) <= rate
 
@@ -39,82 +39,82 @@ def test_never_more_than_the_rate_in_any_second(pauses, rate):
 
 @virtual
 async def test_the_full_rate_is_nearly_reached():
-    limit, times = Limit(5), Times()
+    limiter, times = Limiter(5), Times()
     async with asyncio.TaskGroup() as tasks:
         for _ in range(501):
-            tasks.create_task(leave(limit, times))
+            tasks.create_task(leave(limiter, times))
     assert 500 / (times[-1] - times[0]) > 5 * 0.975
 
 
 @virtual
 async def test_a_hold_holds_everyone_waiting_or_yet_to_come():
-    limit, times = Limit(5), Times()
-    await leave(limit, times)
+    limiter, times = Limiter(5), Times()
+    await leave(limiter, times)
     async with asyncio.TaskGroup() as tasks:
         for pause in (0, 0, 0.1, 20):
-            tasks.create_task(leave(limit, times, pause=pause))
+            tasks.create_task(leave(limiter, times, pause=pause))
         await CLOCK.sleep(0.05)
-        limit.hold(30.5, CLOCK)
+        limiter.pause(30.5, CLOCK)
     assert times[1] >= 30.55
     assert most_in_a_second(times) <= 5
 
 
 @virtual
 async def test_a_shorter_hold_does_not_shorten_a_longer_one():
-    limit, times = Limit(None), Times()
-    limit.hold(10, CLOCK)
-    limit.hold(1, CLOCK)
-    await leave(limit, times)
+    limiter, times = Limiter(None), Times()
+    limiter.pause(10, CLOCK)
+    limiter.pause(1, CLOCK)
+    await leave(limiter, times)
     assert times[0] >= 10
 
 
 @virtual
 async def test_the_pace_halves_and_creeps_back():
-    limit, times = Limit(5), Times()
-    await leave(limit, times)
-    limit.slow_down(CLOCK.monotonic(), CLOCK)
-    assert limit.pace == 0.5
+    limiter, times = Limiter(5), Times()
+    await leave(limiter, times)
+    limiter.slow_down(CLOCK.monotonic(), CLOCK)
+    assert limiter.pace == 0.5
     for _ in range(60):
-        await leave(limit, times)
+        await leave(limiter, times)
     gaps = [after - before for before, after in pairwise(times)]
     assert max(gaps) == gaps[1] == pytest.approx(2 * 0.204, rel=0.01)
     assert gaps[-1] == pytest.approx(0.204, rel=0.01)
-    assert limit.pace == 1
+    assert limiter.pace == 1
 
 
 @virtual
 async def test_one_excess_halves_once_however_many_were_refused_for_it():
-    limit = Limit(5)
+    limiter = Limiter(5)
     left = CLOCK.monotonic()
     await CLOCK.sleep(1)
     for _ in range(5):
-        limit.slow_down(left, CLOCK)
-    assert limit.pace == 0.5
+        limiter.slow_down(left, CLOCK)
+    assert limiter.pace == 0.5
     await CLOCK.sleep(1)
-    limit.slow_down(CLOCK.monotonic(), CLOCK)
-    assert limit.pace == 0.25
+    limiter.slow_down(CLOCK.monotonic(), CLOCK)
+    assert limiter.pace == 0.25
     for _ in range(20):
         await CLOCK.sleep(1)
-        limit.slow_down(CLOCK.monotonic(), CLOCK)
-    assert limit.pace == 1 / 32
+        limiter.slow_down(CLOCK.monotonic(), CLOCK)
+    assert limiter.pace == 1 / 32
 
 
 @virtual
 async def test_one_who_stops_waiting_leaves_the_turn_to_the_next():
-    limit, times = Limit(5), Times()
-    await leave(limit, times)
+    limiter, times = Limiter(5), Times()
+    await leave(limiter, times)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
-            await leave(limit, times)
-    await leave(limit, times)
+            await leave(limiter, times)
+    await leave(limiter, times)
     assert times[1] - times[0] == pytest.approx(0.204, rel=0.01)
 
 
 @virtual
 async def test_without_a_rate_nobody_waits():
-    limit, times = Limit(None), Times()
+    limiter, times = Limiter(None), Times()
     for _ in range(100):
-        await leave(limit, times)
+        await leave(limiter, times)
     assert times[-1] - times[0] < 0.01
 
 
@@ -131,19 +131,19 @@ def test_the_documented_rates_are_the_default():
     assert limits.assignments._spacing == pytest.approx(1.02 / 10)
 
 
-async def connect_and_leave(limit, connecting, times):
+async def connect_and_leave(limiter, connecting, times):
     """A request that takes its turn, makes a connection and departs."""
-    await limit.turn(LoopClock())
+    await limiter.acquire(LoopClock())
     await pass_time(connecting)
-    await limit.depart(LoopClock())
+    await limiter.before_sending(LoopClock())
     times.append(LoopClock().monotonic())
 
 
 @virtual
 async def test_a_loop_that_was_blocked_lets_no_crowd_out():
-    limit, times = Limit(5.0), []
+    limiter, times = Limiter(5.0), []
     waits = (1.5, 1.3, 1.1, 0.9, 0.7, 0.5, 0.3)
-    tasks = [asyncio.create_task(connect_and_leave(limit, one, times)) for one in waits]
+    tasks = [asyncio.create_task(connect_and_leave(limiter, one, times)) for one in waits]
     await pass_time(1.6)
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
@@ -154,12 +154,12 @@ async def test_a_loop_that_was_blocked_lets_no_crowd_out():
 
 @virtual
 async def test_a_gate_that_shuts_holds_those_who_are_about_to_depart():
-    limit, times = Limit(5.0), []
+    limiter, times = Limiter(5.0), []
     tasks = [
-        asyncio.create_task(connect_and_leave(limit, one, times)) for one in (1.5, 1.3, 1.1, 0.9)
+        asyncio.create_task(connect_and_leave(limiter, one, times)) for one in (1.5, 1.3, 1.1, 0.9)
     ]
     await pass_time(1.55)
-    limit.hold(10, LoopClock())
+    limiter.pause(10, LoopClock())
     await asyncio.gather(*tasks)
     assert all(at < 1.55 or at >= 11.55 for at in times)
     assert len([at for at in times if at >= 11.55]) >= 3

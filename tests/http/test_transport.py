@@ -46,7 +46,7 @@ from coachstream.emulator import (
     stall,
 )
 from coachstream.http.credentials import Credentials, Secret
-from coachstream.tasks import Background
+from coachstream.tasks import BackgroundTasks
 from coachstream.telemetry import LimitLowered, RequestStarted, RetryScheduled, TokenRenewed
 from tests.support import payloads
 from tests.support.emulated import LONG_AGO, TOKEN, feed, most_in_a_second
@@ -454,7 +454,7 @@ def test_a_secret_masks_its_repr_and_nothing_else():
     assert repr(secret) == repr([secret])[1:-1] == "'***'"
     assert str(secret) == "abc"
     assert repr(secret[:2]) == "'***'"
-    credentials = Credentials("abc", background=Background())
+    credentials = Credentials("abc", tasks=BackgroundTasks())
     assert "abc" not in repr(vars(credentials)) + repr(credentials)
 
 

@@ -201,7 +201,7 @@ class Subject:
             )
         finally:
             run.over = True
-        stage.journal.note("report", report.handled, report.given_up, report.left)
+        stage.journal.note("report", report.handled, report.given_up, report.unsettled)
 
     def _draws(self, likely: float) -> bool:
         return likely > 0 and self._chance.random() < likely
@@ -267,5 +267,5 @@ class _Run:
     def _look_at_memory(self) -> None:
         stage, plan = self._subject.stage, self._subject.plan
         most = plan.max_unsettled + stage.plan.page_size[1]
-        if self._stream._frontier.open_sessions > most:
-            stage.journal.violate("memory is bounded", self._stream._frontier.open_sessions)
+        if self._stream._source.frontier.open_sessions > most:
+            stage.journal.violate("memory is bounded", self._stream._source.frontier.open_sessions)

@@ -109,7 +109,7 @@ def _nothing_is_busy(self, key):
             {"add": _start_at_once, "done": _nothing_is_busy},
             "one of a driver's at a time",
         ),
-        (ratelimit.Limit, {"turn": _no_wait, "depart": _no_wait}, "the limit is kept"),
+        (ratelimit.Limiter, {"acquire": _no_wait, "before_sending": _no_wait}, "the limit is kept"),
     ],
     ids=["a page is settled when it is opened", "two of a driver's at once", "no limit"],
 )

@@ -13,8 +13,8 @@ from yarl import URL
 from coachstream import AnswerTimeoutError, Client, ConnectionLostError, Observer
 from coachstream.emulator import Emulator
 from coachstream.emulator.clock import WorldClock
-from coachstream.http.exchange import Answer
-from coachstream.http.rate_limit import Limit
+from coachstream.http.exchange import Response
+from coachstream.http.rate_limit import Limiter
 from tests.support.emulated import TOKEN
 from tests.support.virtual_time import LoopClock
 
@@ -29,9 +29,9 @@ class Rim:
         self._clock = WorldClock(emulator.world.now)
         emulator.world.follow(self._clock.now)
 
-    async def ask(self, method: str, url: URL, *, token: str, limit: Limit) -> Answer:
-        """Stand in for `Exchange.ask`."""
-        await limit.depart(LoopClock())
+    async def send(self, method: str, url: URL, *, token: str, limiter: Limiter) -> Response:
+        """Stand in for `Exchange.send`."""
+        await limiter.before_sending(LoopClock())
         await LoopClock().sleep(self._latency * self._chance.random())
         answer, fault = self._emulator._api.answer(
             method,
@@ -49,8 +49,8 @@ class Rim:
                 raise AnswerTimeoutError(fault.kind)
             await LoopClock().sleep(fault.seconds)
         if answer.status == 429:
-            limit.hold(float(answer.headers.get("Retry-After", 0)), LoopClock())
-        return Answer(answer.status, answer.headers, answer.body)
+            limiter.pause(float(answer.headers.get("Retry-After", 0)), LoopClock())
+        return Response(answer.status, answer.headers, answer.body)
 
 
 @asynccontextmanager
@@ -60,5 +60,5 @@ async def client_at(
     """Yield a client whose requests go to the rim and no further."""
     clock = LoopClock()
     async with Client(TOKEN, clock=clock, random=chance, observer=observer, **more) as client:
-        client._transport._exchange.ask = rim.ask  # type: ignore[method-assign]  # the rim
+        client._transport._exchange.send = rim.send  # type: ignore[method-assign]  # the rim
         yield client

@@ -1,0 +1,18 @@
+"""What a consumer has done."""
+
+import msgspec
+
+from ..models import Position
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a consumer has done when it has stopped."""
+
+    handled: int
+    """Sessions that a handler has handled."""
+    given_up: int
+    """Sessions skipped or parked."""
+    unsettled: int
+    """Sessions that were read and not settled; they are delivered again."""
+    position: Position
+    """What was saved last."""
