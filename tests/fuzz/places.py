@@ -4,7 +4,6 @@ import asyncio
 import atexit
 from collections.abc import Coroutine
 from functools import cache
-from random import Random
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -18,11 +17,10 @@ from coachstream.feed.paging import Pager
 from coachstream.feed.reader import PageReader
 from coachstream.models import Position
 from coachstream.progress.checkpointer import Checkpointer
-from coachstream.runtime import Runtime
-from coachstream.tasks import BackgroundTasks
 from coachstream.wire.query import Query
 from tests.contracts.positions import QUERY, full
 from tests.fuzz.readers import shape, shown
+from tests.support.runtimes import new_runtime
 
 SOUND = Stored(3, encode(full(3)))
 SEALED = seal(SOUND)
@@ -89,7 +87,9 @@ def _usable(position: Position) -> bool:
     store, name = MemoryStore(), "it"
     at_once(store.save(name, position, after=0))
     events: list[object] = []
-    checkpointer = Checkpointer(store, name=name, runtime=_runtime(events))
+    checkpointer = Checkpointer(
+        store, name=name, runtime=new_runtime(events.append, clock=_Clock())
+    )
     try:
         asked = Query.from_wire(position.origin)
         begun = at_once(checkpointer.load(asked if _has_start(asked) else Query.from_wire(QUERY)))
@@ -109,7 +109,7 @@ def _usable(position: Position) -> bool:
         readers=3,
         open_reader=lambda start: _reader(start, events),
         server_now=lambda: None,
-        runtime=_runtime(events),
+        runtime=new_runtime(events.append, clock=_Clock()),
     )
     past._where_to_follow_from(past._open_windows(_Clock().now()))
     return True
@@ -119,13 +119,9 @@ def _reader(start: Position, events: list[object]) -> PageReader:
     return PageReader(
         start=start,
         fetcher=SimpleNamespace(dead_cursor=None),  # type: ignore[arg-type]  # nothing is asked
-        runtime=_runtime(events),
+        runtime=new_runtime(events.append, clock=_Clock()),
         poll_interval=5.0,
     )
-
-
-def _runtime(events: list[object]) -> Runtime:
-    return Runtime(clock=_Clock(), random=Random(1), observe=events.append, tasks=BackgroundTasks())
 
 
 def _has_start(query: Query) -> bool:
