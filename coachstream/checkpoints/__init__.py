@@ -1,7 +1,7 @@
-"""Stores for checkpoints: a position and its revision, under a name.
+"""Checkpoint stores: each saves a position and its revision under a name.
 
-It may import ``errors``, ``models`` and other modules at the top; ``progress``, ``sessions``,
-``consumer`` and ``testing`` import it. Each driver library is imported by its own store alone.
+This package may import ``errors``, ``models`` and other modules at the top; ``progress``,
+``sessions``, ``consumer`` and ``testing`` import it. Only a driver's own store imports that driver.
 """
 
 from .encoding import Checkpoint, CheckpointStore

@@ -1,4 +1,4 @@
-"""Driver libraries, each an extra of this library, and the URLs of their servers."""
+"""Driver libraries, which are extras of this package, and the URLs of their servers."""
 
 from importlib.util import find_spec
 from urllib.parse import urlsplit
@@ -7,10 +7,10 @@ from ..errors import InvalidArgumentError
 
 
 def require(driver: str, *, extra: str) -> None:
-    """Make sure that a driver can be imported, which is left until it is used.
+    """Check that a driver is installed, without importing it.
 
     Raises:
-        InvalidArgumentError: it is not installed; the message says how to.
+        InvalidArgumentError: the driver is not installed; the message says how to install it.
     """
     if find_spec(driver) is None:
         raise InvalidArgumentError(
@@ -19,9 +19,9 @@ def require(driver: str, *, extra: str) -> None:
 
 
 def without_secrets(url: str) -> str:
-    """Return scheme, host, port and path; of an odd URL the scheme alone.
+    """Return the scheme, host, port and path of a URL; if it is ambiguous, only the scheme.
 
-    A password with an unquoted ``/`` or ``?`` in it would else be taken for something harmless.
+    Otherwise part of a password with an unquoted ``/`` or ``?`` would be shown as a path.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:

@@ -1,4 +1,4 @@
-"""What a store keeps for a name, and how it is spelled in bytes."""
+"""Checkpoints, the protocol of their stores, and the format in which positions are stored."""
 
 from typing import Protocol
 
@@ -8,25 +8,26 @@ from ..errors import CorruptCheckpointError, NewerCheckpointError
 from ..models import Position
 
 FORMAT = 1
-"""Rises when a version of this library writes what earlier ones would misread."""
+"""Increases when this library writes something that earlier versions would misread."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a consumer has come, and how often that was saved."""
+    """A consumer's position in the feed, with a revision that counts its saves."""
 
     position: Position
     revision: int
-    """1 for the first save of a name, one more with each: what a save names to replace it."""
+    """1 after the first save of a name, then one more with each save."""
 
 
 class CheckpointStore(Protocol):
-    """What this library needs of a store, and no more. ``checkpoints`` has some ready made.
+    """What this library needs of a store. `coachstream.checkpoints` has several stores.
 
-    Both may raise whatever their storage raises; a save that raised may or may not have happened.
+    Both methods may raise whatever their storage raises. A save that raised may or may not have
+    happened.
     """
 
     async def load(self, name: str) -> Checkpoint | None:
-        """Return what is stored for ``name``; None if nothing is.
+        """Return the checkpoint stored for ``name``, or None.
 
         Raises:
             CorruptCheckpointError: it is damaged.
@@ -35,13 +36,13 @@ class CheckpointStore(Protocol):
         ...
 
     async def save(self, name: str, position: Position, *, after: int) -> Checkpoint:
-        """Keep ``position`` in place of revision ``after``, and return it with its revision.
+        """Replace revision ``after`` with ``position``, and return the new checkpoint.
 
-        ``after`` is 0 when nothing may be stored for the name yet. The save is atomic and durable
-        when this returns.
+        With ``after=0`` the name must have no checkpoint yet. The save is atomic, and durable when
+        this returns.
 
         Raises:
-            StaleCheckpointError: the revision stored is another. Nothing has changed.
+            StaleCheckpointError: another revision is stored. Nothing has changed.
         """
         ...
 
@@ -60,15 +61,15 @@ _record = msgspec.json.Decoder(_Record)
 
 
 def encode(position: Position) -> bytes:
-    """Return the position in bytes: JSON, so that people can read it."""
+    """Return the position as JSON, so that people can read it."""
     return msgspec.json.encode(_Record(FORMAT, position))
 
 
 def decode(name: str, value: bytes) -> Position:
-    """Return the position that ``value`` spells.
+    """Return the position that is encoded in ``value``.
 
     Raises:
-        CorruptCheckpointError: it spells none.
+        CorruptCheckpointError: ``value`` is not an encoded position.
         NewerCheckpointError: its format is later than `FORMAT`.
     """
     try:

@@ -10,22 +10,22 @@ from pathlib import Path
 
 from ..errors import CorruptCheckpointError, InvalidArgumentError
 from .store import Store
-from .stored import Stored, refuse_unless_after, seal, unseal
+from .stored import Stored, check_revision, seal, unseal
 from .thread import in_thread
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
-_LONGEST_PLAIN = 120  # file systems take 255 bytes, and endings are added
+_LONGEST_PLAIN = 120  # file systems allow 255 bytes, and suffixes are added
 
 
 class FileStore(Store):
-    """Checkpoints as files in a directory, which is made if its parent is there.
+    """Checkpoints as files in a directory. A missing directory is created; its parent is not.
 
-    A save replaces the file in one step and returns when it is on the disk, so a crash leaves the
-    old checkpoint or the new one. The one before stays as ``….previous``. Any number of processes
-    may share the directory: a lock that dies with its holder lets one of them save at a time. Only
-    the owner can read the files.
+    A save replaces the file atomically and returns when it is on the disk, so a crash leaves the
+    old checkpoint or the new one. The previous checkpoint is stored as ``….previous``. Any number
+    of processes may share the directory: a lock lets one of them save at a time, and is released
+    if that process dies. Only the owner can read the files.
 
-    For POSIX systems; on others `SqliteStore` does the same.
+    This store needs POSIX. On other systems, use `SqliteStore`.
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
@@ -48,11 +48,11 @@ class FileStore(Store):
     def _replace(self, name: str, value: bytes, after: int) -> None:
         self._make_directory()
         path = self._directory / file_name(name)
-        with _locked(_beside(path, "lock")):
+        with _locked(_sibling(path, "lock")):
             stored = _read(path, name)
-            refuse_unless_after(name, stored, after)
+            check_revision(name, stored, after)
             if stored is not None:
-                _keep_previous(path, stored)
+                _store_previous(path, stored)
             _write(path, seal(Stored(after + 1, value)))
             _sync_directory(self._directory)
 
@@ -65,64 +65,65 @@ class FileStore(Store):
 
 
 def file_name(name: str) -> str:
-    """Return the name of the checkpoint's file: one for each name, on every file system.
+    """Return the checkpoint's file name, which is unique on every file system.
 
-    Capital letters are spelled out, because some file systems do not tell them from small ones,
-    and so is whatever could lead out of the directory or hide the file.
+    Capital letters are escaped, because some file systems ignore case. So is everything that could
+    lead out of the directory or hide the file.
     """
     plain = "".join(
         chr(byte) if byte in _PLAIN and (index or byte != ord(".")) else f"%{byte:02x}"
         for index, byte in enumerate(name.encode())
     )
     if len(plain) > _LONGEST_PLAIN:
-        # No plain name has a "+", so a shortened one is never taken for another's.
+        # No plain name has a "+", so a shortened one can't equal another's.
         plain = f"{plain[:_LONGEST_PLAIN]}+{sha256(name.encode()).hexdigest()}"
     return f"{plain}.json"
 
 
-def _beside(path: Path, what: str) -> Path:
+def _sibling(path: Path, what: str) -> Path:
     return path.with_name(f"{path.name}.{what}")
 
 
 def _read(path: Path, name: str) -> Stored | None:
-    """Return what the file holds; None without a file."""
+    """Return the content of the file, or None if there is no file."""
     try:
         return unseal(name, path.read_bytes())
     except FileNotFoundError:
         return None
     except CorruptCheckpointError as error:
         raise CorruptCheckpointError(
-            f"checkpoint {name!r} is damaged ({error.__cause__}) in {path}. {_way_back(path, name)}"
+            f"checkpoint {name!r} is damaged ({error.__cause__}) in {path}. "
+            f"{_recovery_advice(path, name)}"
         ) from error
 
 
-def _way_back(path: Path, name: str) -> str:
-    """Say what can be done without the file; nothing of it is done unasked."""
-    previous = _beside(path, "previous")
+def _recovery_advice(path: Path, name: str) -> str:
+    """Explain how to go on without the file. Only the user may decide to do so."""
+    previous = _sibling(path, "previous")
     try:
         stored = unseal(name, previous.read_bytes())
     except (OSError, CorruptCheckpointError):
-        return "No sound earlier one is beside it: remove it to begin again from the start time"
+        return "There is no usable previous one: remove it to begin again from the start time"
     return (
-        f"The one before it, revision {stored.revision}, is whole: with no consumer running, move "
-        f"{previous} over {path} to go on from there; what was finished since then comes again"
+        f"The previous one, revision {stored.revision}, is intact: with no consumer running, move "
+        f"{previous} over {path} to go on from there; what was settled since is delivered again"
     )
 
 
-def _keep_previous(path: Path, stored: Stored) -> None:
-    """Keep the current file as the previous one. It stays current all the while."""
-    previous = _beside(path, "previous")
+def _store_previous(path: Path, stored: Stored) -> None:
+    """Store the current file as the previous one, too. It stays in place meanwhile."""
+    previous = _sibling(path, "previous")
     with suppress(FileNotFoundError):
         previous.unlink()
     try:
         os.link(path, previous)
-    except OSError:  # a file system without links
+    except OSError:  # a file system without hard links
         _write(previous, seal(stored))
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Put the data in the file's place, on the disk, in one step."""
-    new = _beside(path, "new")
+    """Replace the file with the data atomically, after the data is on the disk."""
+    new = _sibling(path, "new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
@@ -132,7 +133,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Have the disk remember which files there are."""
+    """Write the directory's entries to the disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -142,12 +143,12 @@ def _sync_directory(directory: Path) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of that file, which is never removed: a new one would be another lock."""
-    import fcntl  # noqa: PLC0415  # not everywhere, and the package must load there
+    """Lock the file. It is never removed, because a new file would be another lock."""
+    import fcntl  # noqa: PLC0415  # POSIX only; the package must load elsewhere, too
 
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)  # which lets go of the lock, as the process's end would
+        os.close(descriptor)  # releases the lock, as the end of the process does

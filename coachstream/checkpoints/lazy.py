@@ -1,4 +1,4 @@
-"""A connection that is made when it is first needed."""
+"""A connection that is opened on first use."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Lazy(Generic[T]):
-    """Something made at first use, and again once it is no longer ``usable``.
+    """A value made on first use, and made again when it is no longer ``usable``.
 
     If making it fails, the next use tries again.
     """
@@ -18,18 +18,18 @@ class Lazy(Generic[T]):
     ) -> None:
         self._make = make
         self._usable = usable
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._made: T | None = None
 
     async def get(self) -> T:
-        """Return it, made by now."""
-        async with self._turn:
+        """Return the value; make it first if necessary."""
+        async with self._lock:
             if self._made is None or not self._usable(self._made):
                 self._made = await self._make()
             return self._made
 
     async def take(self) -> T | None:
-        """Return it, to be closed; None if it was never made."""
-        async with self._turn:
+        """Remove the value and return it, for the caller to close; None if there is none."""
+        async with self._lock:
             made, self._made = self._made, None
             return made

@@ -1,19 +1,19 @@
-"""Checkpoints in a mapping: a dict for tests, or whatever of yours behaves like one."""
+"""Checkpoints in a mapping: a dict for tests, or any mutable mapping of yours."""
 
 import threading
 from collections.abc import MutableMapping
 
 from .store import Store
-from .stored import Stored, refuse_unless_after, seal, unseal
+from .stored import Stored, check_revision, seal, unseal
 
-_turn = threading.Lock()  # two stores, on two threads' loops, may share a mapping
+_lock = threading.Lock()  # stores on the loops of two threads may share a mapping
 
 
 class MappingStore(Store):
     """Checkpoints as values of a mapping that you own, under their names.
 
-    As durable as the mapping is. It is used on the event loop, so it should answer quickly. Two
-    writers are told apart within this process only.
+    They are as durable as the mapping. It is used on the event loop, so it should be fast. Saves
+    by two writers are detected only within this process.
     """
 
     def __init__(self, mapping: MutableMapping[str, bytes]) -> None:
@@ -27,8 +27,8 @@ class MappingStore(Store):
         return self._stored(name)
 
     async def _save(self, name: str, value: bytes, after: int) -> None:
-        with _turn:
-            refuse_unless_after(name, self._stored(name), after)
+        with _lock:
+            check_revision(name, self._stored(name), after)
             self._mapping[name] = seal(Stored(after + 1, value))
 
     def _stored(self, name: str) -> Stored | None:
@@ -37,7 +37,7 @@ class MappingStore(Store):
 
 
 class MemoryStore(MappingStore):
-    """Checkpoints that live as long as this object: for tests, and work that may begin again."""
+    """Checkpoints that are lost with this object: for tests, and for work that may start over."""
 
     def __init__(self) -> None:
         super().__init__({})

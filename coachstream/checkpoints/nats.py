@@ -8,29 +8,29 @@ from ..errors import InvalidArgumentError
 from .drivers import require, without_secrets
 from .lazy import Lazy
 from .store import Store
-from .stored import Stored, overtaken, refuse_unless_after, seal, unseal
+from .stored import Stored, check_revision, overtaken, seal, unseal
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.js.kv import KeyValue
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 """Seconds that the store waits for the server before it raises."""
-TRIES = 100
-"""How often a save is offered to a bucket that does not listen yet; each is a round trip."""
+MAX_TRIES = 100
+"""How often a save is sent to a bucket that does not listen yet; each try is a round trip."""
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
 
 class NatsStore(Store):
-    """Checkpoints as values of a bucket, ``coachstream_checkpoints`` unless told otherwise.
+    """Checkpoints as values of a bucket, by default ``coachstream_checkpoints``.
 
     Takes the URL of a server with JetStream, or a connected nats-py client. A missing bucket is
-    made, in files, with one replica unless told otherwise.
+    created with file storage and, by default, one replica.
 
-    A save survives the server's crash; a power cut may take the last minutes back (the server's
-    ``sync_interval``, ``always`` to have none), unless there are three replicas. A checkpoint has
-    to fit the server's ``max_payload``, 1 MiB if nobody changed it.
+    A save survives a crash of the server. A power cut may undo the last minutes (the server's
+    ``sync_interval``; with ``always``, none), unless there are three replicas. A checkpoint must
+    fit the server's ``max_payload``, by default 1 MiB.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class NatsStore(Store):
             require("nats", extra="nats")
         elif not hasattr(server, "jetstream"):
             raise InvalidArgumentError(
-                "server", f"a {type(server).__name__} is no URL and no nats-py client"
+                "server", f"a {type(server).__name__} is neither a URL nor a nats-py client"
             )
         self._server = server
         self._replicas = replicas
@@ -71,21 +71,20 @@ class NatsStore(Store):
         )
 
         stored, sequence = await self._read(name)
-        refuse_unless_after(name, stored, after)
+        check_revision(name, stored, after)
         client, bucket = await self._bucket.get()
         sealed = seal(Stored(after + 1, value))
-        for left in reversed(range(TRIES)):
+        for left in reversed(range(MAX_TRIES)):
             try:
                 if stored is None:
                     await bucket.create(_key(name), sealed)
                 else:
-                    # The bucket numbers all its keys together; this is where ours was stored.
+                    # The sequence counts the changes of all keys, so it is not our revision.
                     await bucket.update(_key(name), sealed, last=sequence)
             except KeyWrongLastSequenceError:
                 raise overtaken(name, after) from None
             except NoStreamResponseError:
-                # Nobody took it. A bucket can be found a moment before it listens, when someone
-                # else is just making it.
+                # A bucket that is just being created can be found a moment before it listens.
                 if not left:
                     raise
                 await client.flush()
@@ -93,7 +92,7 @@ class NatsStore(Store):
                 return
 
     async def _read(self, name: str) -> tuple[Stored | None, int]:
-        """Return what is stored and where the bucket keeps it."""
+        """Return what is stored, and its sequence number in the bucket."""
         from nats.js.errors import KeyNotFoundError  # noqa: PLC0415  # an extra
 
         _, bucket = await self._bucket.get()
@@ -108,9 +107,9 @@ class NatsStore(Store):
             return self._server, await self._find_bucket(self._server)
         client = (await anyio.to_thread.run_sync(_driver))()
         try:
-            with anyio.fail_after(PATIENCE):
-                # For ever, once connected: a consumer lives for months. Until then not longer
-                # than our patience.
+            with anyio.fail_after(TIMEOUT):
+                # A consumer runs for months, so a client that was connected reconnects for ever.
+                # The time-out is for the first connection.
                 await client.connect(self._server, max_reconnect_attempts=-1)
             return client, await self._find_bucket(client)
         except BaseException:
@@ -121,7 +120,7 @@ class NatsStore(Store):
         from nats.js.api import StorageType  # noqa: PLC0415  # an extra
         from nats.js.errors import BadRequestError, BucketNotFoundError  # noqa: PLC0415  # likewise
 
-        jetstream = client.jetstream(timeout=PATIENCE)
+        jetstream = client.jetstream(timeout=TIMEOUT)
         try:
             return await jetstream.key_value(self._bucket_name)
         except BucketNotFoundError:
@@ -130,7 +129,7 @@ class NatsStore(Store):
             return await jetstream.create_key_value(
                 bucket=self._bucket_name, storage=StorageType.FILE, replicas=self._replicas
             )
-        except BadRequestError:  # someone else has made it meanwhile, with other settings
+        except BadRequestError:  # someone else has created it with other settings
             return await jetstream.key_value(self._bucket_name)
 
     async def _close(self) -> None:
@@ -140,7 +139,7 @@ class NatsStore(Store):
 
 
 def _key(name: str) -> str:
-    """Return a key that NATS takes, another for each name."""
+    """Return a valid NATS key, unique to the name."""
     return "".join(chr(byte) if byte in _PLAIN else f"={byte:02X}" for byte in name.encode())
 
 

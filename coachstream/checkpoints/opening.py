@@ -1,4 +1,4 @@
-"""Which store is meant."""
+"""Opens the store that a URL or a mapping stands for."""
 
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from .sqlite import SqliteStore
 from .store import Store
 
 StoreLike = str | CheckpointStore | MutableMapping[str, bytes]
-"""What may be given where a store is wanted."""
+"""What may be passed as a store."""
 
 _SERVERS: dict[str, Callable[[str], Store]] = {
     "postgresql": PostgresStore,
@@ -32,12 +32,12 @@ _FORMS = (
 
 
 def open_store(store: StoreLike) -> CheckpointStore:
-    """Return the store that is meant by a URL or a mapping; a store is returned as it is.
+    """Return the store for a URL or a mapping; a store is returned as it is.
 
-    What comes from a URL is the caller's to close; `opened` does that by itself.
+    The caller must close a store opened from a URL; `opened` closes it automatically.
 
     Raises:
-        InvalidArgumentError: no store is meant, or its driver is not installed.
+        InvalidArgumentError: ``store`` is none of these, or its driver is not installed.
     """
     if isinstance(store, str):
         return _from_url(store)
@@ -50,7 +50,7 @@ def open_store(store: StoreLike) -> CheckpointStore:
 
 @asynccontextmanager
 async def opened(store: StoreLike) -> AsyncIterator[CheckpointStore]:
-    """Yield what `open_store` returns, and close it at the end unless it is what was given."""
+    """Yield what `open_store` returns; close it at the end, but not a store that was passed in."""
     found = open_store(store)
     try:
         yield found
@@ -60,7 +60,7 @@ async def opened(store: StoreLike) -> AsyncIterator[CheckpointStore]:
 
 
 def _from_url(url: str) -> Store:
-    # A wrong URL is not repeated in the message: it may hold a password.
+    # A wrong URL is not repeated in the message: it may contain a password.
     scheme, separator, rest = url.partition(":")
     if not separator:
         raise InvalidArgumentError("store", f"this string is none of {_FORMS}")
@@ -71,7 +71,7 @@ def _from_url(url: str) -> Store:
     if scheme in _PATHS and rest and not rest.startswith("//"):
         return _PATHS[scheme](rest)
     if scheme in _PATHS:
-        # With slashes, some would read a path from the root, and others a relative one.
+        # "sqlite:///path" is an absolute path to some and a relative one to others.
         raise InvalidArgumentError(
             "store", f'write "{scheme}:relative/path" or "{scheme}:/absolute/path"'
         )

@@ -1,4 +1,4 @@
-"""Checkpoints in PostgreSQL, also in the handler's own transaction."""
+"""Checkpoints in PostgreSQL, optionally saved in the handler's own transaction."""
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -14,17 +14,17 @@ from .encoding import Checkpoint, encode
 from .lazy import Lazy
 from .names import checked_name
 from .store import Store
-from .stored import Stored, overtaken, refuse_unless_after
+from .stored import Stored, check_revision, overtaken
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds that the store's own connections wait for the server before they raise."""
 
-_TURN = int.from_bytes(b"coachstr", "big")
-"""Names the advisory lock under which the table is made."""
+_TABLE_LOCK = int.from_bytes(b"coachstr", "big")
+"""Key of the advisory lock under which the table is created."""
 
 
 class Connection(Protocol):
-    """What is used of an asyncpg connection."""
+    """The part of an asyncpg connection that this store uses."""
 
     async def execute(self, query: str, *args: object) -> str: ...
     async def fetchrow(self, query: str, *args: object) -> Mapping[str, Any] | None: ...
@@ -34,7 +34,7 @@ class Connection(Protocol):
 
 
 class Pool(Protocol):
-    """What is used of an asyncpg pool."""
+    """The part of an asyncpg pool that this store uses."""
 
     def acquire(self) -> AbstractAsyncContextManager[Any]: ...
 
@@ -45,13 +45,13 @@ class _OwnPool(Pool, Protocol):
 
 
 class PostgresStore(Store):
-    """Checkpoints as rows of a table, ``coachstream_checkpoints`` unless told otherwise.
+    """Checkpoints as rows of a table, by default ``coachstream_checkpoints``.
 
-    Takes the URL of a server or an asyncpg pool. The table is made if it is missing, where
-    ``schema`` says, or else where the connection's search path does.
+    Takes the URL of a server or an asyncpg pool. A missing table is created in ``schema``, by
+    default according to the connection's search path.
 
-    A handler that writes to the same database can have its effect and the checkpoint committed
-    together, or neither::
+    A handler that writes to the same database can commit its effect and the checkpoint in one
+    transaction::
 
         async with connection.transaction():
             await connection.execute(...)
@@ -70,10 +70,10 @@ class PostgresStore(Store):
             require("asyncpg", extra="postgres")
         elif not hasattr(database, "acquire"):
             raise InvalidArgumentError(
-                "database", f"a {type(database).__name__} is no URL and no asyncpg pool"
+                "database", f"a {type(database).__name__} is neither a URL nor an asyncpg pool"
             )
         self._database = database
-        self._own: Lazy[_OwnPool] = Lazy(self._make_pool)
+        self._own_pool: Lazy[_OwnPool] = Lazy(self._make_pool)
         self._table = ".".join(_quoted(part) for part in (schema, table) if part is not None)
         self._has_table = False
 
@@ -85,14 +85,14 @@ class PostgresStore(Store):
     async def save(
         self, name: str, position: Position, *, after: int, on: Connection | None = None
     ) -> Checkpoint:
-        """Save as part of the transaction that is open on the connection ``on``, if one is given.
+        """Save; with ``on``, as part of the transaction that is open on that connection.
 
-        The checkpoint is stored when that transaction commits, and only then; until then another
-        save of the name waits. Where transactions are stricter than read committed, the
-        database itself may refuse, with its serialization error.
+        The checkpoint is stored when that transaction commits. Until then, another save of the
+        name waits. At isolation levels above read committed, the database itself may refuse the
+        save with a serialization error.
 
         Raises:
-            StaleCheckpointError: the revision stored is another; let it end your transaction, too.
+            StaleCheckpointError: another revision is stored; let it end your transaction, too.
             InvalidArgumentError: no transaction is open on ``on``.
         """
         if on is None:
@@ -101,8 +101,8 @@ class PostgresStore(Store):
         if not on.is_in_transaction():
             raise InvalidArgumentError("on", "no transaction is open on this connection")
         if not self._has_table:
-            # Not through the pool, whose last connection may be this one. And not noted down: the
-            # transaction may yet take the table back.
+            # Not through the pool: its last connection may be this one. `_has_table` stays False,
+            # because a rollback removes the table.
             await self._make_table(on)
         await self._replace(on, checked_name(name), encode(position), after)
         return Checkpoint(position=position, revision=after + 1)
@@ -118,11 +118,11 @@ class PostgresStore(Store):
             await self._replace(connection, name, value, after)
 
     async def _close(self) -> None:
-        pool = await self._own.take()
+        pool = await self._own_pool.take()
         if pool is not None:
-            with anyio.move_on_after(PATIENCE):
+            with anyio.move_on_after(TIMEOUT):
                 await pool.close()
-            pool.terminate()  # does nothing to what is closed
+            pool.terminate()  # does nothing to a closed pool
 
     async def _read(self, connection: Connection, name: str) -> Stored | None:
         row = await connection.fetchrow(
@@ -133,8 +133,8 @@ class PostgresStore(Store):
 
     async def _replace(self, connection: Connection, name: str, value: bytes, after: int) -> None:
         stored = await self._read(connection, name)
-        refuse_unless_after(name, stored, after)
-        # Whoever comes second waits here for the first to commit, and then finds no such row.
+        check_revision(name, stored, after)
+        # Of two saves, the second waits here for the first to commit, and then matches no row.
         if stored is None:
             query = (
                 f"INSERT INTO {self._table} (name, revision, value) "  # noqa: S608  # quoted
@@ -155,31 +155,31 @@ class PostgresStore(Store):
             self._has_table = True
 
     async def _make_table(self, connection: Connection) -> None:
-        # Looked for first, because "if not exists" asks for the right to make it all the same.
+        # "IF NOT EXISTS" needs the privilege to create a table even if it exists.
         if await connection.fetchval("SELECT to_regclass($1)", self._table) is not None:
             return
         async with connection.transaction():
-            # "If not exists" fails when two do it at once.
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", _TURN)
+            # "IF NOT EXISTS" may fail if two connections run it at once.
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _TABLE_LOCK)
             await connection.execute(
                 f"CREATE TABLE IF NOT EXISTS {self._table} "
                 "(name text PRIMARY KEY, revision bigint NOT NULL, value text NOT NULL)"
             )
 
     async def _pool(self) -> Pool:
-        return self._database if not isinstance(self._database, str) else await self._own.get()
+        return self._database if not isinstance(self._database, str) else await self._own_pool.get()
 
     async def _make_pool(self) -> _OwnPool:
         asyncpg = await anyio.to_thread.run_sync(_driver)
         pool = asyncpg.create_pool(
-            self._database, min_size=0, max_size=2, timeout=PATIENCE, command_timeout=PATIENCE
+            self._database, min_size=0, max_size=2, timeout=TIMEOUT, command_timeout=TIMEOUT
         )
         return cast("_OwnPool", await pool)
 
 
 def _quoted(identifier: str) -> str:
     if not identifier or "\0" in identifier:
-        raise InvalidArgumentError("table", f"{identifier!r} is no name for a table")
+        raise InvalidArgumentError("table", f"{identifier!r} is not a valid name")
     return '"{}"'.format(identifier.replace('"', '""'))
 
 

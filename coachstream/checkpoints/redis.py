@@ -11,12 +11,12 @@ from ..errors import InvalidArgumentError
 from .drivers import require, without_secrets
 from .lazy import Lazy
 from .store import Store
-from .stored import Stored, damaged, overtaken, refuse_unless_after
+from .stored import Stored, check_revision, damaged, overtaken
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 """Seconds that the store's own connections wait for the server before they raise."""
 
 _REPLACE = """
@@ -30,22 +30,21 @@ if stored == ARGV[2] and redis.call('HGET', KEYS[1], 'save') == ARGV[4] then
 end
 return 0
 """
-"""Compare and set. Clients repeat a command whose answer was lost; a save that finds itself done
-is done, and no stale one, so each save bears a mark."""
+"""Compare and set. Clients repeat a command whose response was lost. Each save has an id, so that a
+repeated save succeeds and is not refused as stale."""
 
 
 class RedisStore(Store):
-    """Checkpoints as hashes, under ``coachstream:checkpoint:<name>`` unless told otherwise.
+    """Checkpoints as hashes, by default under ``coachstream:checkpoint:<name>``.
 
     Takes the URL of a server or a ``redis.asyncio`` client.
 
-    A save is as durable as the server makes it. Redis keeps nothing unless it has ``appendonly
-    yes``; with ``appendfsync always`` a save is on the disk when it returns, with the usual
-    ``everysec`` a power cut may take the last second back. A failover may take back what the
-    replica had not seen. A consumer that was running then finds an older revision and stops with
-    `StaleCheckpointError`; started again, it repeats a little and loses nothing. But
-    ``maxmemory-policy`` must not let the keys be evicted: without its checkpoint a consumer begins
-    again from its start time.
+    A save is as durable as the server makes it. Redis needs ``appendonly yes`` to persist it. With
+    ``appendfsync always`` a save is on the disk when it returns; with the default ``everysec`` a
+    power cut may undo the last second. A failover may undo what the replica had not received. A
+    running consumer then finds an older revision and stops with `StaleCheckpointError`; after a
+    restart it repeats a little and loses nothing. ``maxmemory-policy`` must not evict the keys:
+    without its checkpoint, a consumer begins again from its start time.
     """
 
     def __init__(self, server: "str | Redis", *, prefix: str = "coachstream:checkpoint:") -> None:
@@ -54,10 +53,10 @@ class RedisStore(Store):
             require("redis", extra="redis")
         elif not inspect.iscoroutinefunction(getattr(server, "execute_command", None)):
             raise InvalidArgumentError(
-                "server", f"a {type(server).__name__} is no URL and no client of redis.asyncio"
+                "server", f"a {type(server).__name__} is neither a URL nor a redis.asyncio client"
             )
         self._server = server
-        self._own: Lazy[Redis] = Lazy(self._connect)
+        self._own_client: Lazy[Redis] = Lazy(self._connect)
         self._prefix = prefix
 
     def __repr__(self) -> str:
@@ -70,7 +69,7 @@ class RedisStore(Store):
         found = await cast(
             "Awaitable[list[Any]]", client.hmget(self._prefix + name, ["revision", "value"])
         )
-        # A client of yours may have been told to decode what it gets.
+        # Your client may be configured to decode responses.
         revision, value = (part.encode() if isinstance(part, str) else part for part in found)
         if revision is None and value is None:
             return None
@@ -80,26 +79,26 @@ class RedisStore(Store):
             raise damaged(name, error) from error
 
     async def _save(self, name: str, value: bytes, after: int) -> None:
-        refuse_unless_after(name, await self._load(name), after)
+        check_revision(name, await self._load(name), after)
         client = await self._client()
-        mark = uuid.uuid4().hex
+        save_id = uuid.uuid4().hex
         key = self._prefix + name
-        done = client.eval(_REPLACE, 1, key, str(after), str(after + 1), value, mark)
+        done = client.eval(_REPLACE, 1, key, str(after), str(after + 1), value, save_id)
         if not await cast("Awaitable[int]", done):
             raise overtaken(name, after)
 
     async def _close(self) -> None:
-        client = await self._own.take()
+        client = await self._own_client.take()
         if client is not None:
             await client.aclose()
 
     async def _client(self) -> "Redis":
-        return self._server if not isinstance(self._server, str) else await self._own.get()
+        return self._server if not isinstance(self._server, str) else await self._own_client.get()
 
     async def _connect(self) -> "Redis":
         assert isinstance(self._server, str)
         kind = await anyio.to_thread.run_sync(_driver)
-        return kind.from_url(self._server, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+        return kind.from_url(self._server, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
 
 
 def _driver() -> "type[Redis]":

@@ -1,4 +1,4 @@
-"""Checkpoints in a SQLite file: the store to take when there is no reason for another."""
+"""Checkpoints in a SQLite file: the default choice of a store."""
 
 import os
 import sqlite3
@@ -11,11 +11,11 @@ from typing import TypeVar
 
 from ..errors import CorruptCheckpointError, InvalidArgumentError
 from .store import Store
-from .stored import Stored, refuse_unless_after
+from .stored import Stored, check_revision
 from .thread import in_thread
 
 BUSY_SECONDS = 10.0
-"""How long to wait for another process that is writing."""
+"""How long to wait while another process is writing."""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS coachstream_checkpoints (
@@ -30,9 +30,9 @@ _NEXT = "UPDATE coachstream_checkpoints SET revision = ?, value = ? WHERE name =
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
-# While a file is made and closed again, nothing else here may open it: closing any descriptor of
-# a file drops the locks that SQLite holds on it for the whole process.
-_opening = threading.Lock()
+# No other thread may open a file while it is created here: closing any descriptor of a file drops
+# the locks that SQLite holds on it for the whole process.
+_create_lock = threading.Lock()
 
 T = TypeVar("T")
 
@@ -40,10 +40,10 @@ T = TypeVar("T")
 class SqliteStore(Store):
     """Checkpoints as rows of the table ``coachstream_checkpoints`` in a SQLite file.
 
-    The file is made if it is missing, readable by its owner only; it may hold tables of yours. A
-    save returns when it is on the disk. Any number of processes may share the file, but not over
-    a network file system. One connection, used by one worker thread at a time; the event loop
-    never waits for the disk.
+    A missing file is created, readable only by its owner. The file may contain other tables. A save
+    returns when it is on the disk. Any number of processes may share the file, but not over a
+    network file system. The store has one connection, used by one worker thread at a time; the
+    event loop never waits for the disk.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -53,7 +53,7 @@ class SqliteStore(Store):
         if os.fspath(path) == ":memory:":
             raise InvalidArgumentError("path", "a file is needed; for memory use a MemoryStore")
         self._path = Path(path)
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
 
@@ -71,29 +71,29 @@ class SqliteStore(Store):
         await in_thread(self._disconnect)
 
     def _disconnect(self) -> None:
-        with self._turn:
+        with self._lock:
             connection, self._connection = self._connection, None
             if connection is not None:
                 connection.close()
 
     def _with_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with self._turn:
+        with self._lock:
             self._check_open()  # again: another thread may have closed it meanwhile
             try:
                 return work(self._connected())
             except sqlite3.DatabaseError as error:
-                # The low byte is the kind of error, what is above it the finer detail.
+                # The low byte of the extended code is the primary error code.
                 if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
                     raise CorruptCheckpointError(
-                        f"{self._path} is damaged or no SQLite database ({error}): restore it from "
-                        "a backup, or remove it to begin again from the start time"
+                        f"{self._path} is damaged or not a SQLite database ({error}): restore it "
+                        "from a backup, or remove it to begin again from the start time"
                     ) from error
                 raise
 
     def _connected(self) -> sqlite3.Connection:
-        """Return the connection to the file that now bears the name.
+        """Return a connection to the file that is at the path now.
 
-        SQLite would go on writing to a file that was removed or replaced, for nobody to find.
+        SQLite would go on writing to a file that was removed or replaced, and saves would be lost.
         """
         if self._connection is not None and self._identity != _identity(self._path):
             self._connection.close()
@@ -113,7 +113,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    with _opening:
+    with _create_lock:
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         connection = sqlite3.connect(
@@ -133,11 +133,10 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _choose_wal(connection: sqlite3.Connection) -> None:
-    """Have a new file use a write-ahead log; a file of yours keeps its own way.
+    """Give a new file a write-ahead log; an existing file keeps its journal mode.
 
-    A save then costs one sync of the disk in place of four, and someone who looks into the file
-    does not hold it up. Where the log can't be had, or another process came first, it is only
-    slower.
+    A save then needs one sync of the disk instead of four, and readers do not block it. If the log
+    is unavailable, or another process was first, saves are only slower.
     """
     with suppress(sqlite3.OperationalError):
         connection.execute("PRAGMA journal_mode = WAL")
@@ -145,7 +144,7 @@ def _choose_wal(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    # IMMEDIATE: the right to write comes before the reading that it depends on.
+    # IMMEDIATE takes the write lock before the read that the write depends on.
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -164,7 +163,7 @@ def _read(connection: sqlite3.Connection, *, name: str) -> Stored | None:
 def _replace(connection: sqlite3.Connection, *, name: str, value: bytes, after: int) -> None:
     with _transaction(connection):
         stored = _read(connection, name=name)
-        refuse_unless_after(name, stored, after)
+        check_revision(name, stored, after)
         if stored is None:
             connection.execute(_FIRST, (1, value.decode(), name))
         else:

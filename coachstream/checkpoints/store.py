@@ -1,4 +1,4 @@
-"""What the stores of this package have in common."""
+"""The base class of the stores in this package."""
 
 from abc import ABC, abstractmethod
 from types import TracebackType
@@ -14,8 +14,8 @@ from .stored import Stored, restore
 class Store(ABC):
     """A `CheckpointStore` that can be closed; ``async with`` closes it at the end.
 
-    Making one does no I/O: files, connections and tables are opened, or made, at first use.
-    Closing leaves alone what was given (a mapping, a pool, a client).
+    Creating one does no I/O: files, connections and tables are opened or created on first use.
+    Closing leaves open what was passed in (a mapping, a pool, a client).
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Store(ABC):
         return Checkpoint(position=position, revision=after + 1)
 
     async def aclose(self) -> None:
-        """Let go of what the store opened. Twice is harmless."""
+        """Close what the store opened. Closing twice is harmless."""
         if not self._closed:
             self._closed = True
             await self._close()
@@ -57,8 +57,8 @@ class Store(ABC):
 
     @abstractmethod
     async def _save(self, name: str, value: bytes, after: int) -> None:
-        """Store ``value`` as revision ``after + 1``, if `refuse_unless_after` lets it pass."""
+        """Store ``value`` as revision ``after + 1``, if `check_revision` allows it."""
 
     async def _close(self) -> None:
-        """Let go of what was opened. Called once."""
+        """Close what was opened. Called once."""
         return

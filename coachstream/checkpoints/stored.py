@@ -1,4 +1,4 @@
-"""What storage holds for a name, and what may take its place. Pure."""
+"""Stored checkpoints: read, checked before a save, and sealed with a checksum. No I/O."""
 
 from hashlib import sha256
 
@@ -13,7 +13,7 @@ class Stored(msgspec.Struct, frozen=True):
 
     revision: int
     value: bytes
-    """A position, as `record.encode` spells it."""
+    """A position, encoded by `encoding.encode`."""
 
 
 class _Label(msgspec.Struct, frozen=True):
@@ -25,7 +25,7 @@ _label = msgspec.json.Decoder(_Label)
 
 
 def restore(name: str, stored: Stored | None) -> Checkpoint | None:
-    """Return the checkpoint that is stored.
+    """Return the stored checkpoint, or None.
 
     Raises:
         CorruptCheckpointError: it is damaged.
@@ -34,18 +34,18 @@ def restore(name: str, stored: Stored | None) -> Checkpoint | None:
     if stored is None:
         return None
     position = decode(name, stored.value)
-    if type(stored.revision) is not int or stored.revision < 1:  # a database may let anything in
+    if type(stored.revision) is not int or stored.revision < 1:  # a database may hold anything
         raise damaged(name, f"its revision is {stored.revision}")
     return Checkpoint(position=position, revision=stored.revision)
 
 
-def refuse_unless_after(name: str, stored: Stored | None, after: int) -> None:
-    """Let only the successor of revision ``after`` pass.
+def check_revision(name: str, stored: Stored | None, after: int) -> None:
+    """Check that a save may replace what is stored.
 
-    What can't be read is not replaced either: whoever finds the damage must still find it there.
+    A save does not replace a damaged checkpoint, so that the damage can be examined.
 
     Raises:
-        StaleCheckpointError: another revision is stored.
+        StaleCheckpointError: a revision other than ``after`` is stored.
         CorruptCheckpointError: what is stored is damaged.
         NewerCheckpointError: a later version of this library wrote it.
     """
@@ -59,24 +59,23 @@ def refuse_unless_after(name: str, stored: Stored | None, after: int) -> None:
 
 
 def overtaken(name: str, after: int) -> StaleCheckpointError:
-    """Return the error for a save that someone else's came before, at the last moment."""
+    """Return the error for a save that another one overtook after `check_revision`."""
     return StaleCheckpointError(
-        f"checkpoint {name!r} has moved on from revision {after} meanwhile: another consumer uses "
-        "this name"
+        f"checkpoint {name!r} is no longer at revision {after}: another consumer uses this name"
     )
 
 
 def seal(stored: Stored) -> bytes:
-    """Return all of it as one value with a checksum: two lines, for storage without columns."""
+    """Return it as one value of two lines, with a checksum, for storage without columns."""
     label = _Label(stored.revision, _checksum(stored))
     return b"%s\n%s" % (msgspec.json.encode(label), stored.value)
 
 
 def unseal(name: str, sealed: bytes) -> Stored:
-    """Return what was sealed.
+    """Reverse `seal`.
 
     Raises:
-        CorruptCheckpointError: it is not whole.
+        CorruptCheckpointError: ``sealed`` is damaged.
     """
     try:
         first, _, value = sealed.partition(b"\n")
@@ -90,7 +89,7 @@ def unseal(name: str, sealed: bytes) -> Stored:
 
 
 def damaged(name: str, problem: object) -> CorruptCheckpointError:
-    """Return the error for what can't be read."""
+    """Return the error for a checkpoint that can't be read."""
     return CorruptCheckpointError(
         f"checkpoint {name!r} is damaged ({problem}): restore it from a backup, or remove it to "
         "begin again from the start time"

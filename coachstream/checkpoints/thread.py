@@ -1,4 +1,4 @@
-"""Blocking work, off the event loop."""
+"""Runs blocking work off the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,22 +10,22 @@ T = TypeVar("T")
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Return what ``work`` returns, having run it in a worker thread.
+    """Run ``work`` in a worker thread and return its result.
 
-    A thread can't be stopped. So a cancellation comes out when the work is over, and whoever looks
-    then finds it done or not done, and nothing still going on. A second one does not wait.
+    A thread can't be stopped. So a cancellation is raised when the work has ended, and nothing is
+    still running afterwards. A second cancellation does not wait.
     """
     task = asyncio.ensure_future(anyio.to_thread.run_sync(work))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        task.add_done_callback(_forget)
+        task.add_done_callback(_drop_error)
         with anyio.CancelScope(shield=True):
             await asyncio.wait([task])
         raise
 
 
-def _forget(task: asyncio.Task[T]) -> None:
-    # Nobody is left to be told of a failure, and asyncio need not say so.
+def _drop_error(task: asyncio.Task[T]) -> None:
+    # The caller is gone. Reading the exception keeps asyncio from logging it.
     if not task.cancelled():
         task.exception()

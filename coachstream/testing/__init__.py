@@ -1,11 +1,11 @@
-"""What a test of your own service needs: the emulator, time that flies, and assertions.
+"""Tools to test your own service: the emulator, virtual time, and assertions on requests.
 
-The pytest fixture ``samsara``, an `EmulatorThread`, is there without an import. The suites for
-stores and ledgers of your own are in `coachstream.testing.contracts`; they need pytest, and this
-module does not. ``examples/testing`` shows it all at work.
+The pytest fixture ``samsara``, an `EmulatorThread`, needs no import. The test suites for your own
+stores and ledgers are in `coachstream.testing.contracts`; they need pytest, this module does not.
+``examples/testing`` is a complete example.
 
-It may import the public names of ``coachstream``, ``checkpoints`` and ``emulator``; only tests
-import it.
+This package may import the public names of ``coachstream``, ``checkpoints`` and ``emulator``; only
+tests import it.
 """
 
 from coachstream.emulator import (

@@ -1,7 +1,7 @@
-"""Time that flies: an event loop that jumps to its next timer when nothing else is left to do.
+"""Virtual time: an event loop that jumps to its next timer when nothing else is left to do.
 
-Sockets stay real, so the library and an `Emulator` meet on such a loop as they would in service,
-and an hour of waiting takes no longer than what happens in it.
+Sockets are real, so the library and an `Emulator` work on such a loop as in production. An hour of
+waiting takes only as long as the work in it.
 """
 
 import asyncio
@@ -20,43 +20,44 @@ from coachstream.emulator.world import BIRTHDAY
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
-_CREEP = 1e-6
-"""aiolimiter sets timers that rounding turns into "now": time that stood still would spin."""
-_SETTLE = 0.0005
-"""Real seconds in which bytes under way on loopback may still arrive before time jumps."""
-_PATIENCE = 1.0
-"""Real seconds that a worker thread may need before time jumps all the same: it may itself wait for
-something that only time brings."""
+_STEP = 1e-6
+"""Seconds added per iteration. aiolimiter sets timers that rounding turns into "now", and the loop
+would spin on them if its time stood still."""
+_SOCKET_GRACE = 0.0005
+"""Real seconds to wait for bytes in flight on loopback before time jumps."""
+_THREAD_GRACE = 1.0
+"""Real seconds to wait for a worker thread before time jumps anyway: the thread may itself wait for
+a timer of the loop."""
 
 
 class _JumpingSelector(selectors.BaseSelector):
-    """Instead of waiting, moves the time on."""
+    """A selector that advances the time instead of waiting."""
 
     def __init__(self) -> None:
         self._real = selectors.DefaultSelector()
         self.now = 0.0
-        self.stirred = True
-        """Whether anything ran since the last jump that may have written to a socket."""
-        self.executing = 0
+        self.may_have_written = True
+        """Whether something that may have written to a socket ran since the last jump."""
+        self.executor_jobs = 0
         self.limiter: anyio.CapacityLimiter | None = None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.now += _CREEP
+        self.now += _STEP
         if timeout is None:
-            return self._real.select(None)  # no timer is set: only a thread or socket can go on
+            return self._real.select(None)  # without timers, only threads or sockets go on
         ready = self._real.select(min(timeout, self._grace()))
         if ready or timeout <= 0:
-            self.stirred = True
+            self.may_have_written = True
         else:
             self.now += timeout
-            self.stirred = False
+            self.may_have_written = False
         return ready
 
     def _grace(self) -> float:
-        if self.executing or (self.limiter is not None and self.limiter.borrowed_tokens):
-            return _PATIENCE
+        if self.executor_jobs or (self.limiter is not None and self.limiter.borrowed_tokens):
+            return _THREAD_GRACE
         has_sockets = len(self._real.get_map()) > 1  # one is the loop's own
-        return _SETTLE if has_sockets and self.stirred else 0.0
+        return _SOCKET_GRACE if has_sockets and self.may_have_written else 0.0
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:  # noqa: ANN401  # as its base class
         return self._real.register(fileobj, events, data)
@@ -77,14 +78,14 @@ class _JumpingSelector(selectors.BaseSelector):
 class FastForwardLoop(asyncio.SelectorEventLoop):
     """An event loop on virtual time, which starts at 0.
 
-    Use it through `fast_forward`, or wherever a loop factory is asked for::
+    Use it through `fast_forward`, or as a loop factory::
 
         with asyncio.Runner(loop_factory=FastForwardLoop) as runner:
             runner.run(main())
 
     Time passes only when no callback, socket or worker thread (``asyncio.to_thread``,
-    ``anyio.to_thread``) has anything to do; then it is at once the time of the next timer. What
-    lives in other processes or threads does not take part: it would see time-outs and no waiting.
+    ``anyio.to_thread``) has anything to do; it then jumps to the next timer. The loop does not wait
+    for other processes and threads, so requests to them may time out at once.
     """
 
     def __init__(self) -> None:
@@ -92,18 +93,18 @@ class FastForwardLoop(asyncio.SelectorEventLoop):
         super().__init__(self._jumping)
 
     def time(self) -> float:
-        """Return the seconds that have passed on this loop."""
+        """Return the virtual time in seconds."""
         return self._jumping.now
 
     def call_soon(
         self, callback: Callable[[*Args], object], *args: *Args, context: Context | None = None
     ) -> asyncio.Handle:
-        """Call ``callback`` before time passes."""
-        self._jumping.stirred = True  # a step of a task, perhaps; bare timers write nothing
+        """Call ``callback`` before time jumps."""
+        self._jumping.may_have_written = True  # may be a task's step; bare timers write nothing
         return super().call_soon(callback, *args, context=context)
 
     def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
-        """Run until ``future`` is done, and return what it returns."""
+        """Run until ``future`` is done, and return its result."""
         if self._jumping.limiter is None:
             self._jumping.limiter = super().run_until_complete(_thread_limiter())
         return super().run_until_complete(future)
@@ -111,17 +112,17 @@ class FastForwardLoop(asyncio.SelectorEventLoop):
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*Args], T], *args: *Args
     ) -> asyncio.Future[T]:
-        """Run a blocking function in a thread, during which time stands still."""
+        """Run a blocking function in a thread, while time stands still."""
         future = super().run_in_executor(executor, func, *args)
-        self._jumping.executing += 1
-        future.add_done_callback(self._executed)
+        self._jumping.executor_jobs += 1
+        future.add_done_callback(self._executor_job_done)
         return future
 
-    def _executed(self, _: asyncio.Future[Any]) -> None:
-        self._jumping.executing -= 1
+    def _executor_job_done(self, _: asyncio.Future[Any]) -> None:
+        self._jumping.executor_jobs -= 1
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109  # as its base class
-        """Wait for the threads, however long; a time-out would be over at once."""
+        """Wait for the threads without a time-out, which would expire at once."""
         await super().shutdown_default_executor()
 
 
@@ -132,12 +133,12 @@ async def _thread_limiter() -> anyio.CapacityLimiter:
 class LoopClock:
     """The running loop's time as a `coachstream.Clock`.
 
-    Give it to ``Client(clock=…)`` and ``consume(clock=…)``, so that they live by a
+    Pass it to ``Client(clock=…)`` and ``consume(clock=…)``, so that they use the time of a
     `FastForwardLoop`, too.
 
     Args:
-        birth: The time of day at second 0 of the loop; by default that at which a `World` is born
-            that was not told otherwise, so that both agree.
+        birth: The date and time at second 0 of the loop; by default that of a `World` made without
+            ``now``, so that both agree.
     """
 
     def __init__(self, birth: datetime = BIRTHDAY) -> None:
@@ -153,8 +154,8 @@ class LoopClock:
         await asyncio.sleep(seconds)  # noqa: TID251  # this is the clock
 
 
-def time_flies() -> bool:
-    """Tell whether this is called on a `FastForwardLoop`."""
+def on_virtual_time() -> bool:
+    """Return whether the running loop is a `FastForwardLoop`."""
     try:
         return isinstance(asyncio.get_running_loop(), FastForwardLoop)
     except RuntimeError:
@@ -162,15 +163,15 @@ def time_flies() -> bool:
 
 
 async def pass_time(time: float | timedelta) -> None:
-    """Let virtual time pass, in seconds or as a ``timedelta``; everything due meanwhile happens.
+    """Let ``time`` pass, in seconds or as a ``timedelta``, and run everything that falls due.
 
     Raises:
-        RuntimeError: the loop is on real time, where this would make a test slow and shaky.
+        RuntimeError: the loop runs in real time, where this would make a test slow and unreliable.
     """
-    if not time_flies():
-        raise RuntimeError("time passes on a FastForwardLoop only: decorate the test @fast_forward")
+    if not on_virtual_time():
+        raise RuntimeError("pass_time needs a FastForwardLoop: decorate the test @fast_forward")
     seconds = time.total_seconds() if isinstance(time, timedelta) else time
-    await asyncio.sleep(seconds)  # noqa: TID251  # see above
+    await asyncio.sleep(seconds)  # noqa: TID251  # virtual time
 
 
 def fast_forward(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -184,8 +185,8 @@ def fast_forward(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[...
                 ...
                 await pass_time(3600)
 
-    The test becomes an ordinary function: no pytest plugin for asyncio has a part in it, and its
-    fixtures can't be async.
+    The test becomes an ordinary function: it needs no asyncio plugin of pytest, and its fixtures
+    can't be async.
     """
 
     @functools.wraps(test)

@@ -2,7 +2,7 @@
 
 Installing coachstream registers it. It is installed beside the package, as ``pytest_coachstream``:
 every run of pytest imports it, and coachstream takes longer to import than pytest itself. For the
-same reason, what is not needed to register is imported when used.
+same reason, coachstream is imported only when the fixture is used.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
     from coachstream.testing import Emulator, EmulatorThread
 
 MARKER = (
-    "samsara(**arguments): what the fixture samsara is made with, "
-    "by the names that quiet_world and Emulator of coachstream.testing know"
+    "samsara(**arguments): arguments for the fixture samsara, "
+    "as quiet_world and Emulator of coachstream.testing take them"
 )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line("markers", MARKER)
 
 
 @pytest.fixture
 def samsara(request: pytest.FixtureRequest) -> Iterator[EmulatorThread]:
-    """Samsara's coaching API, emulated on a free port: point what you test at ``samsara.url``.
+    """Samsara's coaching API, emulated on a free port: point your service at ``samsara.url``.
 
-    Any token will do. There are 50 sessions of the last 90 days, in pages of 20, and nothing
-    changes unless the test changes it (``samsara.world.add_session()``, ``.complete()``, …), or
-    has something go wrong (``samsara.faults.append(hang_up())``). ``samsara.requests`` tells what
-    was asked. Each test has its own; other arguments come by a marker::
+    Any token is accepted. There are 50 sessions of the last 90 days, in pages of 20. Only the test
+    changes them (``samsara.world.add_session()``, ``.complete()``, …) and adds faults
+    (``samsara.faults.append(hang_up())``). ``samsara.requests`` lists the requests. Each test has
+    an emulator of its own; a marker passes other arguments::
 
         @pytest.mark.samsara(sessions=500, page_size=(1, 100), faults=[refuse(429)])
 
-    It is a plain fixture, and the emulator has a thread of its own, so that it serves every kind
-    of test: async ones under any plugin and mode, ordinary ones, and other processes. Time is real
-    in it; for time that flies, start an ``Emulator`` in a test that is ``fast_forward``.
+    The fixture is not async, and the emulator runs in a thread of its own. So it serves every kind
+    of test: async ones under any plugin and mode, ordinary ones, and other processes. It runs in
+    real time; for virtual time, start an ``Emulator`` in a test with ``fast_forward``.
     """
     from coachstream.testing import EmulatorThread  # noqa: PLC0415  # see above
 
@@ -56,11 +56,11 @@ def _emulator(request: pytest.FixtureRequest) -> Emulator:
     arguments: dict[str, object] = {"page_size": 20, "now": SystemClock().now()}
     for marker in reversed(list(request.node.iter_markers("samsara"))):  # the closest comes last
         if marker.args or "world" in marker.kwargs:
-            # It would be one world for all tests of the marker, each finding the last one's deeds.
+            # All tests with the marker would share one world and see each other's changes.
             raise pytest.UsageError(
                 "the marker samsara takes the world's own arguments, by name: (sessions=500)"
             )
         arguments |= marker.kwargs
-    of_the_world = arguments.keys() & signature(quiet_world).parameters.keys()
-    world = {name: arguments.pop(name) for name in of_the_world}
-    return Emulator(quiet_world(**world), **arguments)  # type: ignore[arg-type]  # as the test says
+    world_names = arguments.keys() & signature(quiet_world).parameters.keys()
+    world = {name: arguments.pop(name) for name in world_names}
+    return Emulator(quiet_world(**world), **arguments)  # type: ignore[arg-type]  # from the marker

@@ -1,4 +1,4 @@
-"""An emulator that runs beside the test, in a thread of its own."""
+"""An emulator that runs in a thread of its own."""
 
 from collections import deque
 from collections.abc import Callable
@@ -12,22 +12,22 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from coachstream.emulator import Emulator, Fault, Requests, World
 
-from .fast_forward import time_flies
+from .fast_forward import on_virtual_time
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class EmulatorThread:
-    """Runs an emulator in a thread, for tests of any kind: async under any plugin, or not at all.
+    """Runs an emulator in a thread, for any test: async under any plugin, or not async.
 
     ::
 
         with EmulatorThread(Emulator(quiet_world())) as samsara:
             ...  # point a client, a service or another process at samsara.url
 
-    It shows what the emulator shows. Time is real here; for `FastForwardLoop`, start an `Emulator`
-    on that loop instead.
+    It has the emulator's properties. It runs in real time; on a `FastForwardLoop`, start an
+    `Emulator` instead.
     """
 
     def __init__(self, emulator: Emulator) -> None:
@@ -53,15 +53,15 @@ class EmulatorThread:
 
     @property
     def url(self) -> str:
-        """Where it listens, without a slash at the end.
+        """The base URL, without a trailing slash.
 
         Raises:
-            RuntimeError: it does not run, or the loop that asks is a `FastForwardLoop`.
+            RuntimeError: it is not running, or this is called on a `FastForwardLoop`.
         """
-        if time_flies():
+        if on_virtual_time():
             raise RuntimeError(
-                "this emulator lives on real time: on a FastForwardLoop, start one of its own "
-                "there, with `async with Emulator(...)`"
+                "this emulator runs in real time: on a FastForwardLoop, start another one "
+                "with `async with Emulator(...)`"
             )
         return self._emulator.url
 
@@ -72,13 +72,13 @@ class EmulatorThread:
 
     @property
     def faults(self) -> deque[Fault]:
-        """What is still to go wrong; may be added to at any time."""
+        """The faults that are left; a test may add some at any time."""
         return self._emulator.faults
 
     @property
     def world(self) -> World:
-        """The world; what is asked of it is done in the emulator's thread, between requests."""
-        return cast("World", _Over(self._call, self._emulator.world))
+        """The world. Calls to it run in the emulator's thread, between requests."""
+        return cast("World", _ThreadProxy(self._call, self._emulator.world))
 
     @property
     def now(self) -> datetime:
@@ -86,18 +86,18 @@ class EmulatorThread:
         return self._call(lambda: self._emulator.now)
 
     def advance(self, ahead: timedelta) -> None:
-        """Move the world's time ahead at once; what would have happened meanwhile, happens."""
+        """Move the world's time ahead at once, and apply every change due by then."""
         self._call(self._emulator.advance, ahead)
 
     def _call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        # Lazy it has stopped there is no other thread to be careful of.
+        # Once it has stopped, no other thread uses the world.
         if self._portal is None:
             return work(*args, **kwargs)
         return self._portal.call(partial(work, *args, **kwargs))
 
 
-class _Over:
-    """An object of another thread: what is asked of it is asked there."""
+class _ThreadProxy:
+    """A proxy for an object of another thread: it runs every access there."""
 
     def __init__(self, call: Callable[..., object], thing: object) -> None:
         self._call = call

@@ -1,4 +1,4 @@
-"""A world in which nothing happens but what the test does."""
+"""A world in which only the test changes anything."""
 
 from datetime import datetime, timedelta
 
@@ -15,9 +15,9 @@ def quiet_world(
     history: timedelta = timedelta(days=90),
     changes_per_hour: float = 0.0,
 ) -> World:
-    """Return a small world that stands still, so that a test can say what is in it at the end.
+    """Return a small world that only the test changes, so that its final state is predictable.
 
-    The arguments are those of `World`, and only the defaults differ.
+    The arguments are those of `World`; only the defaults differ.
     """
     return World(
         seed,

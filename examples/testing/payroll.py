@@ -1,4 +1,4 @@
-"""A bonus for each coaching session completed: a small service, to show how one is tested.
+"""A bonus for each completed coaching session: a small service, as an example for tests.
 
 SAMSARA_API_TOKEN=... python examples/testing/payroll.py bonuses.db
 """
@@ -16,8 +16,8 @@ from coachstream import Client, Clock, CoachingSession, SessionStatus, consume
 TABLE = "CREATE TABLE IF NOT EXISTS bonus (session TEXT PRIMARY KEY, driver TEXT)"
 
 
-def note(path: str, session: CoachingSession) -> None:
-    """Note the bonus, or take it back; the same session may come again, and changes nothing."""
+def record(path: str, session: CoachingSession) -> None:
+    """Record or revoke a bonus. A session that is delivered again changes nothing."""
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(TABLE)
         if session.session_status == SessionStatus.COMPLETED:
@@ -28,7 +28,7 @@ def note(path: str, session: CoachingSession) -> None:
 
 
 def bonuses(path: str) -> dict[str, str]:
-    """Return the driver of each session there is a bonus for."""
+    """Return the driver of each session that has a bonus."""
     with closing(sqlite3.connect(path)) as database:
         database.execute(TABLE)
         return dict(database.execute("SELECT session, driver FROM bonus"))
@@ -43,13 +43,13 @@ async def follow(
     base_url: str | None = None,
     clock: Clock | None = None,
 ) -> None:
-    """Note bonuses for what is completed from ``since`` on: for ever, or ``until``.
+    """Record bonuses for sessions completed from ``since`` on, ``until`` then or for ever.
 
-    Where the server is and what the time is, a test can say.
+    A test can set the server's address and the clock.
     """
 
     async def on_session(session: CoachingSession) -> None:
-        await anyio.to_thread.run_sync(note, path, session)
+        await anyio.to_thread.run_sync(record, path, session)
 
     async with Client(token, base_url=base_url, clock=clock) as client:
         stream = client.sessions.stream(start_time=since, end_time=until)

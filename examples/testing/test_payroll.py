@@ -1,4 +1,4 @@
-"""How the service is tested: against a server, on faults to order, and in time that flies."""
+"""Tests of the service: against a server, with chosen faults, and in virtual time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,8 +28,8 @@ from coachstream.testing import (
 MONTHS = timedelta(days=100)
 
 
-def due(world: World) -> dict[str, str]:
-    """Return what there should be a bonus for."""
+def expected(world: World) -> dict[str, str]:
+    """Return the sessions that should have a bonus, and their drivers."""
     return {
         session["id"]: session["driver"]["driverId"]
         for session in world.sessions()
@@ -41,7 +41,7 @@ def due(world: World) -> dict[str, str]:
 
 
 def until_now(samsara: EmulatorThread, path: str) -> None:
-    """Have the service read what there is, and end."""
+    """Run the service over the sessions so far."""
     now = samsara.now
     asyncio.run(
         payroll.follow(path, since=now - MONTHS, until=now, token="any", base_url=samsara.url)
@@ -49,28 +49,28 @@ def until_now(samsara: EmulatorThread, path: str) -> None:
 
 
 def test_each_completed_session_has_its_bonus(samsara: EmulatorThread, tmp_path: Path) -> None:
-    """What was completed before the service began."""
+    """Sessions that were completed before the service started."""
     path = str(tmp_path / "bonuses.db")
     until_now(samsara, path)
-    assert payroll.bonuses(path) == due(samsara.world) != {}
+    assert payroll.bonuses(path) == expected(samsara.world) != {}
 
 
 @pytest.mark.samsara(sessions=10, faults=[refuse(429, retry_after=0.1), hang_up(), cut_short()])
-def test_trouble_costs_nobody_a_bonus(samsara: EmulatorThread, tmp_path: Path) -> None:
-    """Refused, hung up on and cut short, it asks again, and asks the same."""
+def test_faults_lose_no_bonus(samsara: EmulatorThread, tmp_path: Path) -> None:
+    """After each fault, the client repeats the request with the same query."""
     path = str(tmp_path / "bonuses.db")
     until_now(samsara, path)
-    assert payroll.bonuses(path) == due(samsara.world)
+    assert payroll.bonuses(path) == expected(samsara.world)
     assert [request.status for request in samsara.requests] == [429, 0, 200, 200]
     assert_same_query(samsara.requests)
 
 
-# On a loop whose time flies, with an emulator of its own
+# On a loop in virtual time, with an emulator on the same loop
 
 
 @asynccontextmanager
 async def service(samsara: Emulator, path: str) -> AsyncIterator[None]:
-    """Have the service run meanwhile."""
+    """Run the service in the background."""
     task = asyncio.create_task(
         payroll.follow(
             path,
@@ -91,7 +91,7 @@ async def service(samsara: Emulator, path: str) -> AsyncIterator[None]:
 @pytest.mark.parametrize("profile", Profile.every(), ids=str)
 @fast_forward
 async def test_a_bonus_comes_and_goes_within_the_minute(tmp_path: Path, profile: Profile) -> None:
-    """However the API behaves where its documentation leaves that open."""
+    """For each behaviour that the API's documentation leaves open."""
     path = str(tmp_path / "bonuses.db")
     async with Emulator(quiet_world(), profile=profile) as samsara, service(samsara, path):
         await pass_time(60)
@@ -101,13 +101,13 @@ async def test_a_bonus_comes_and_goes_within_the_minute(tmp_path: Path, profile:
         assert payroll.bonuses(path)[session]
         samsara.world.delete(session)
         await pass_time(60)
-        assert payroll.bonuses(path) == due(samsara.world)
+        assert payroll.bonuses(path) == expected(samsara.world)
         assert_limit_kept(samsara.requests)
 
 
 @fast_forward
-async def test_a_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    """Down for a week, and nobody is forgotten; nor is everything read again."""
+async def test_a_restarted_service_continues_where_it_stopped(tmp_path: Path) -> None:
+    """After a week of downtime, no session is missing, and none is read twice."""
     path = str(tmp_path / "bonuses.db")
     async with Emulator(quiet_world(sessions=0)) as samsara:
         for _ in range(3):
@@ -117,6 +117,6 @@ async def test_a_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
             samsara.world.complete(samsara.world.add_session())
         async with service(samsara, path):
             await pass_time(60)
-        assert payroll.bonuses(path) == due(samsara.world)
+        assert payroll.bonuses(path) == expected(samsara.world)
         served = [key for request in samsara.requests for key in request.served]
         assert len(served) == len(set(served)) == 3

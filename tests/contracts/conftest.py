@@ -1,4 +1,4 @@
-"""Fixtures of the suites that run over every store."""
+"""Fixtures of the tests that run over every store."""
 
 from collections.abc import AsyncIterator
 
@@ -12,17 +12,17 @@ __all__ = ["nats_server", "postgres_server", "redis_server"]  # fixtures of the 
 SERVERS = {"postgres": "postgres_server", "redis": "redis_server", "nats": "nats_server"}
 
 
-DRIVERS_OWN = {
-    "asyncpg/connect_utils.py": "_parse_connect_dsn_and_args",  # looks for ~/.pgpass and the like
-    "redis/utils.py": "get_lib_version",  # asks for its own version
+BLOCKING_DRIVERS = {
+    "asyncpg/connect_utils.py": "_parse_connect_dsn_and_args",  # reads ~/.pgpass and the like
+    "redis/utils.py": "get_lib_version",  # reads its own version
 }
-"""Where drivers look at small files, on the event loop, whenever they connect."""
+"""Where drivers read small files on the event loop when they connect."""
 
 
 @pytest.fixture(autouse=True)
-def _but_for_what_drivers_do(_nothing_blocks_the_loop) -> None:
+def _drivers_may_block(_nothing_blocks_the_loop) -> None:
     for check in _nothing_blocks_the_loop.functions.values():
-        for file, function in DRIVERS_OWN.items():
+        for file, function in BLOCKING_DRIVERS.items():
             check.can_block_in(file, function)
 
 
@@ -39,15 +39,15 @@ def kind(request) -> str:
 
 
 @pytest.fixture
-def place(request, kind, tmp_path):
-    """Where such a storage can be made."""
+def location(request, kind, tmp_path):
+    """Where a storage of this kind can be created: a server's URL or a directory."""
     return request.getfixturevalue(SERVERS[kind]) if kind in SERVERS else tmp_path
 
 
 @pytest.fixture
-async def storage(kind, place) -> AsyncIterator[Storage]:
-    """A storage with nothing in it."""
-    async with STORAGES[kind](place) as one:
+async def storage(kind, location) -> AsyncIterator[Storage]:
+    """An empty storage."""
+    async with STORAGES[kind](location) as one:
         yield one
 
 

@@ -1,4 +1,4 @@
-"""Positions to keep."""
+"""Positions for tests to save."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,14 +18,14 @@ def position(cursor: str | None = "cursor", **fields: Any) -> Position:
 
 
 async def cursor_in(store: CheckpointStore, name: str = "payroll") -> str | None:
-    """The cursor that a store has for a name."""
+    """The cursor that is stored for a name."""
     found = await store.load(name)
     assert found is not None
     return found.position.cursor
 
 
 def full(keys: int) -> Position:
-    """A position with every field in use, and so many keys."""
+    """A position that uses every field, with so many settled keys."""
     return position(
         "opaque+/=%2B \U0001f69a é\u0000\n",
         origin="startTime=2025-01-01T00%3A00%3A00Z",

@@ -1,4 +1,4 @@
-"""A process that saves for ever and says after each save that it is done: to be killed."""
+"""A process that saves until it is killed, and prints the revision after each save."""
 
 import asyncio
 import sys
@@ -12,11 +12,11 @@ async def main(url: str, name: str) -> None:
     found = await store.load(name)
     revision = 0 if found is None else found.revision
     while True:
-        # Long and short in turn, so that one half of a save differs from the other.
+        # Long and short in turn, so that a half-written save is noticed.
         cursor = str(revision + 1) * (20_000 if revision % 2 else 1)
         position = Position(query="q", origin="q", cursor=cursor)
         revision = (await store.save(name, position, after=revision)).revision
-        print(revision, flush=True)  # noqa: T201  # how the test is told
+        print(revision, flush=True)  # noqa: T201  # the test reads it
 
 
 asyncio.run(main(sys.argv[1], sys.argv[2]))

@@ -1,4 +1,4 @@
-"""What stores keep checkpoints in, for tests that look behind them."""
+"""The storages behind the stores, for tests that read or damage them directly."""
 
 import itertools
 import sqlite3
@@ -26,26 +26,26 @@ _numbers = itertools.count(1)
 
 
 class Storage(ABC):
-    """One storage, that any number of stores can be made for."""
+    """One storage, which any number of stores may use."""
 
-    def __init__(self, place: Any) -> None:
-        self.place = place
+    def __init__(self, location: Any) -> None:
+        self.location = location
 
     @abstractmethod
     def store(self) -> Store:
         """Return another store on this storage."""
 
     @abstractmethod
-    async def look(self, name: str) -> Any:
-        """Return all that is kept for the name, as it is."""
+    async def read_raw(self, name: str) -> Any:
+        """Return all that is stored for the name, unchanged."""
 
     @abstractmethod
-    async def plant(self, name: str, revision: int, value: bytes) -> None:
-        """Have this value kept for a name that is there, in good order but for its meaning."""
+    async def write_raw(self, name: str, revision: int, value: bytes) -> None:
+        """Store this value for an existing name, in a valid format."""
 
     @abstractmethod
     async def damage(self, name: str) -> None:
-        """Have nonsense kept for a name that is there."""
+        """Damage what is stored for an existing name."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -55,17 +55,17 @@ class Storage(ABC):
 
 
 class Mapping(Storage):
-    def __init__(self, place: Any) -> None:
-        super().__init__(place)
+    def __init__(self, location: Any) -> None:
+        super().__init__(location)
         self.mapping: dict[str, bytes] = {}
 
     def store(self) -> Store:
         return MappingStore(self.mapping)
 
-    async def look(self, name: str) -> Any:
+    async def read_raw(self, name: str) -> Any:
         return self.mapping[name]
 
-    async def plant(self, name: str, revision: int, value: bytes) -> None:
+    async def write_raw(self, name: str, revision: int, value: bytes) -> None:
         self.mapping[name] = seal(Stored(revision, value))
 
     async def damage(self, name: str) -> None:
@@ -73,11 +73,11 @@ class Mapping(Storage):
 
 
 class Files(Storage):
-    """File names are `file_name`'s word; what is in the files is not."""
+    """Files. `file_name` gives their names; they are read without the store."""
 
     @property
     def directory(self) -> Path:
-        return Path(self.place) / "checkpoints"
+        return Path(self.location) / "checkpoints"
 
     def path(self, name: str) -> Path:
         return self.directory / file_name(name)
@@ -85,23 +85,23 @@ class Files(Storage):
     def store(self) -> Store:
         return FileStore(self.directory)
 
-    async def look(self, name: str) -> Any:
+    async def read_raw(self, name: str) -> Any:
         return await anyio.Path(self.path(name)).read_bytes()
 
-    async def plant(self, name: str, revision: int, value: bytes) -> None:
+    async def write_raw(self, name: str, revision: int, value: bytes) -> None:
         await anyio.Path(self.path(name)).write_bytes(seal(Stored(revision, value)))
 
     async def damage(self, name: str) -> None:
         path = anyio.Path(self.path(name))
-        kept = bytearray(await path.read_bytes())
-        kept[len(kept) // 2] ^= 1
-        await path.write_bytes(kept)
+        data = bytearray(await path.read_bytes())
+        data[len(data) // 2] ^= 1
+        await path.write_bytes(data)
 
 
 class Sqlite(Storage):
     @property
     def path(self) -> Path:
-        return Path(self.place) / "state.db"
+        return Path(self.location) / "state.db"
 
     def store(self) -> Store:
         return SqliteStore(self.path)
@@ -113,10 +113,10 @@ class Sqlite(Storage):
 
         return await anyio.to_thread.run_sync(work)
 
-    async def look(self, name: str) -> Any:
+    async def read_raw(self, name: str) -> Any:
         return await self.run("SELECT * FROM coachstream_checkpoints WHERE name = ?", name)
 
-    async def plant(self, name: str, revision: int, value: bytes) -> None:
+    async def write_raw(self, name: str, revision: int, value: bytes) -> None:
         query = "UPDATE coachstream_checkpoints SET revision = ?, value = ? WHERE name = ?"
         await self.run(query, revision, value.decode(), name)
 
@@ -126,27 +126,27 @@ class Sqlite(Storage):
 
 
 class Postgres(Storage):
-    def __init__(self, place: Any) -> None:
-        super().__init__(place)
+    def __init__(self, location: Any) -> None:
+        super().__init__(location)
         self.table = f'Odd "table" {next(_numbers)}'
 
     def store(self) -> Store:
-        return PostgresStore(self.place, table=self.table)
+        return PostgresStore(self.location, table=self.table)
 
     async def run(self, query: str, *arguments: object) -> list[Any]:
         asyncpg = driver("asyncpg")
         quoted = '"{}"'.format(self.table.replace('"', '""'))
-        connection = await asyncpg.connect(self.place)
+        connection = await asyncpg.connect(self.location)
         try:
             found: list[Any] = await connection.fetch(query.format(table=quoted), *arguments)
             return found
         finally:
             await connection.close()
 
-    async def look(self, name: str) -> Any:
+    async def read_raw(self, name: str) -> Any:
         return await self.run("SELECT * FROM {table} WHERE name = $1", name)
 
-    async def plant(self, name: str, revision: int, value: bytes) -> None:
+    async def write_raw(self, name: str, revision: int, value: bytes) -> None:
         query = "UPDATE {table} SET revision = $2, value = $3 WHERE name = $1"
         await self.run(query, name, revision, value.decode())
 
@@ -155,24 +155,24 @@ class Postgres(Storage):
 
 
 class Redis(Storage):
-    def __init__(self, place: Any) -> None:
-        super().__init__(place)
+    def __init__(self, location: Any) -> None:
+        super().__init__(location)
         self.prefix = f"{next(_numbers)}:"
 
     def store(self) -> Store:
-        return RedisStore(self.place, prefix=self.prefix)
+        return RedisStore(self.location, prefix=self.prefix)
 
     async def __aenter__(self) -> Self:
-        self.client = driver("redis.asyncio").from_url(self.place)
+        self.client = driver("redis.asyncio").from_url(self.location)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.client.aclose()
 
-    async def look(self, name: str) -> Any:
+    async def read_raw(self, name: str) -> Any:
         return await self.client.hgetall(self.prefix + name)
 
-    async def plant(self, name: str, revision: int, value: bytes) -> None:
+    async def write_raw(self, name: str, revision: int, value: bytes) -> None:
         fields = {"revision": revision, "value": value}
         await self.client.hset(self.prefix + name, mapping=fields)
 
@@ -181,32 +181,32 @@ class Redis(Storage):
 
 
 class Nats(Storage):
-    def __init__(self, place: Any) -> None:
-        super().__init__(place)
+    def __init__(self, location: Any) -> None:
+        super().__init__(location)
         self.bucket_name = f"bucket-{next(_numbers)}"
 
     def store(self) -> Store:
-        return NatsStore(self.place, bucket=self.bucket_name)
+        return NatsStore(self.location, bucket=self.bucket_name)
 
     async def __aenter__(self) -> Self:
-        self.client = await driver("nats").connect(self.place)
+        self.client = await driver("nats").connect(self.location)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.client.close()
 
     async def entry(self, name: str) -> tuple[Any, str]:
-        """Return the bucket and the only key in it that ends like the name."""
+        """Return the bucket and its only key that ends with the name."""
         bucket = await self.client.jetstream().key_value(self.bucket_name)
         [key] = [key for key in await bucket.keys() if key.endswith(name)]
         return bucket, key
 
-    async def look(self, name: str) -> Any:
+    async def read_raw(self, name: str) -> Any:
         bucket, key = await self.entry(name)
         entry = await bucket.get(key)
         return entry.value, entry.revision
 
-    async def plant(self, name: str, revision: int, value: bytes) -> None:
+    async def write_raw(self, name: str, revision: int, value: bytes) -> None:
         bucket, key = await self.entry(name)
         await bucket.put(key, seal(Stored(revision, value)))
 
@@ -224,4 +224,4 @@ STORAGES: dict[str, type[Storage]] = {
     "nats": Nats,
 }
 EMBEDDED = ("file", "sqlite")
-"""Those that a process keeps by itself, without a server."""
+"""The kinds that need no server."""

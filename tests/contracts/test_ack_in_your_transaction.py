@@ -1,4 +1,4 @@
-"""A loop whose effects and whose place in the feed are committed together, or neither."""
+"""A loop that commits its effects and its position in one transaction."""
 
 import random
 from collections import Counter
@@ -44,7 +44,7 @@ async def handled(pool):
 
 
 async def follow(client, pool, end, *, trouble):
-    """Handle to the end, or until trouble comes in the middle of a transaction."""
+    """Handle to the end, or until ``trouble`` breaks a transaction."""
     async with PostgresStore(pool) as store:
         stream = client.sessions.stream(start_time=LONG_AGO, end_time=end, name="loop", store=store)
         async with stream:
@@ -57,7 +57,7 @@ async def follow(client, pool, end, *, trouble):
                     await trouble(connection, "after")
 
 
-async def test_whatever_happens_in_between_each_version_has_its_effect_exactly_once(pool, feed):
+async def test_each_version_has_its_effect_exactly_once_though_backends_are_killed(pool, feed):
     api, client = feed
     end, chance, killed = api.now, random.Random(1), Counter[str]()
 
@@ -82,7 +82,7 @@ async def test_whatever_happens_in_between_each_version_has_its_effect_exactly_o
     assert Counter(await handled(pool)) == dict.fromkeys(api.world.latest(), 1)
 
 
-async def ack_and_take_back(stream, pool):
+async def ack_and_roll_back(stream, pool):
     async with pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
@@ -90,22 +90,22 @@ async def ack_and_take_back(stream, pool):
         await transaction.rollback()
 
 
-async def test_a_transaction_that_is_taken_back_takes_the_place_back(pool, feed):
+async def test_a_rolled_back_transaction_rolls_back_the_position(pool, feed):
     api, client = feed
     arguments = {"start_time": LONG_AGO, "end_time": api.now, "name": "loop"}
     async with PostgresStore(pool) as store:
         stream = client.sessions.stream(**arguments, store=store)
         first = await anext(stream)
-        await ack_and_take_back(stream, pool)
+        await ack_and_roll_back(stream, pool)
         await anext(stream)
-        # For the stream the first is settled, for the store it is not: it must not go on so.
+        # The stream has settled the first session, the store has not: the stream must not go on.
         with pytest.raises(StaleCheckpointError):
             await stream.ack()
         await stream.aclose()
         assert await store.load("loop") is None
         again = client.sessions.stream(**arguments, store=store)
         assert (await anext(again)).key == first.key
-        await ack_and_take_back(again, pool)
+        await ack_and_roll_back(again, pool)
         await anext(again)
         with pytest.raises(SaveUndoneError):
             await again.ack()

@@ -56,7 +56,7 @@ async def test_a_directory_of_yours_keeps_its_mode(directory, store):
     assert mode(directory) == 0o755
 
 
-async def test_a_mistaken_path_makes_no_tree_of_directories(tmp_path):
+async def test_a_mistaken_path_creates_no_directories(tmp_path):
     store = FileStore(tmp_path / "mistaken" / "checkpoints")
     assert await store.load("payroll") is None
     with pytest.raises(FileNotFoundError, match="mistaken"):
@@ -71,9 +71,7 @@ async def test_a_file_is_two_lines_that_people_can_read(directory, store):
     assert value.startswith(b'{"format":1,"position":{')
 
 
-async def test_a_damaged_file_is_reported_with_the_way_back_and_the_way_back_works(
-    directory, store
-):
+async def test_the_error_for_a_damaged_file_explains_a_recovery_that_works(directory, store):
     await store.save("payroll", position("c1"), after=0)
     await store.save("payroll", position("c2"), after=1)
     current, previous = directory / "payroll.json", directory / "payroll.json.previous"
@@ -83,23 +81,23 @@ async def test_a_damaged_file_is_reported_with_the_way_back_and_the_way_back_wor
     text = str(raised.value)
     assert f"move {previous} over {current}" in text
     assert "revision 1" in text
-    assert "comes again" in text
+    assert "delivered again" in text
     previous.replace(current)
     assert await cursor_in(store) == "c1"
     assert (await store.save("payroll", position("c2"), after=1)).revision == 2
 
 
 @pytest.mark.parametrize("previous", [None, b"", b"damaged, too"])
-async def test_without_a_sound_previous_file_none_is_promised(directory, store, previous):
+async def test_without_a_usable_previous_file_the_error_says_so(directory, store, previous):
     await store.save("payroll", position(), after=0)
     if previous is not None:
         write(directory / "payroll.json.previous", previous)
     write(directory / "payroll.json", b"")
-    with pytest.raises(CorruptCheckpointError, match="No sound earlier one"):
+    with pytest.raises(CorruptCheckpointError, match="no usable previous one"):
         await store.load("payroll")
 
 
-async def test_the_previous_one_is_never_taken_silently(directory, store):
+async def test_the_previous_file_is_never_used_silently(directory, store):
     await store.save("payroll", position("c1"), after=0)
     await store.save("payroll", position("c2"), after=1)
     write(directory / "payroll.json", b"\0" * 100)  # what some file systems leave after a crash
@@ -112,9 +110,9 @@ async def test_every_single_damaged_byte_is_noticed(directory, store):
     await store.save("payroll", position("c1"), after=0)
     path = directory / "payroll.json"
     sound = path.read_bytes()
-    for place in range(len(sound)):
+    for index in range(len(sound)):
         damaged = bytearray(sound)
-        damaged[place] ^= 4
+        damaged[index] ^= 4
         write(path, bytes(damaged))
         with pytest.raises(CorruptCheckpointError):
             await store.load("payroll")
@@ -132,37 +130,37 @@ async def test_the_current_file_is_there_at_every_moment_of_a_save(directory, st
 
         return step
 
-    for deed in ("open", "link", "unlink", "fsync", "replace", "rename", "close"):
-        monkeypatch.setattr(os, deed, watched(getattr(os, deed)))
+    for function in ("open", "link", "unlink", "fsync", "replace", "rename", "close"):
+        monkeypatch.setattr(os, function, watched(getattr(os, function)))
     await store.save("payroll", position("c3"), after=2)
     assert len(revisions) > 5
     assert set(revisions) == {b'{"revision":2,', b'{"revision":3,'}
     assert revisions == sorted(revisions)
 
 
-async def test_a_save_is_on_the_disk_before_it_takes_the_place_and_the_place_after_it(
+async def test_a_file_is_synced_before_it_is_renamed_and_the_directory_afterwards(
     directory, store, monkeypatch
 ):
     await store.save("payroll", position("c1"), after=0)
-    deeds = []
+    steps = []
     fsync, replace = os.fsync, os.rename
 
-    def note_fsync(descriptor):
+    def record_fsync(descriptor):
         kind = "directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
-        deeds.append(f"sync {kind}")
+        steps.append(f"sync {kind}")
         fsync(descriptor)
 
-    def note_replace(*args, **kwargs):
-        deeds.append("replace")
+    def record_replace(*args, **kwargs):
+        steps.append("replace")
         replace(*args, **kwargs)
 
-    monkeypatch.setattr(os, "fsync", note_fsync)
-    monkeypatch.setattr(os, "replace", note_replace)
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(os, "replace", record_replace)
     await store.save("payroll", position("c2"), after=1)
-    assert deeds == ["sync file", "replace", "sync directory"]
+    assert steps == ["sync file", "replace", "sync directory"]
 
 
-async def test_where_there_are_no_links_the_previous_one_is_copied(directory, store, monkeypatch):
+async def test_without_hard_links_the_previous_file_is_copied(directory, store, monkeypatch):
     def refuse(*_):
         raise PermissionError("no links here")
 
@@ -174,14 +172,14 @@ async def test_where_there_are_no_links_the_previous_one_is_copied(directory, st
     assert await cursor_in(store) == "c2"
 
 
-async def test_what_a_crash_left_behind_is_in_nobodys_way(directory, store):
+async def test_what_a_crash_left_behind_does_no_harm(directory, store):
     await store.save("payroll", position("c1"), after=0)
     write(directory / "payroll.json.new", b"half a checkpoi" * 1000)
     await store.save("payroll", position("c2"), after=1)
     assert await cursor_in(store) == "c2"
 
 
-async def test_a_save_waits_for_another_process_and_then_looks_again(directory, store):
+async def test_a_save_waits_for_another_process_and_then_reads_again(directory, store):
     await store.save("payroll", position("c1"), after=0)
     with (directory / "payroll.json.lock").open("rb") as theirs:
         fcntl.flock(theirs, fcntl.LOCK_EX)
@@ -210,18 +208,18 @@ def test_each_name_has_a_file_of_its_own_inside_the_directory(one, other):
 
 
 @pytest.mark.parametrize("name", ["x" * 200, "x" * 199 + "X", "\u00fc" * 200, "%" * 121])
-def test_a_shortened_file_name_is_no_other_names(name):
+def test_a_shortened_file_name_is_unique(name):
     plain = {file_name(name[:length]) for length in range(1, len(name))}
     assert file_name(name) not in plain
     assert "+" in file_name(name)
 
 
-def test_no_directory_is_an_error():
+def test_an_empty_directory_is_an_error():
     with pytest.raises(InvalidArgumentError, match="directory: is empty"):
         FileStore("")
 
 
-def test_where_files_can_not_be_locked_so_another_store_is_named(monkeypatch):
+def test_on_windows_the_error_names_another_store(monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(InvalidArgumentError, match="SqliteStore"):
         FileStore("checkpoints")

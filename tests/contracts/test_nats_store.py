@@ -36,7 +36,7 @@ async def test_a_client_of_yours_stays_open(client, bucket):
     assert client.is_connected
 
 
-async def test_the_bucket_is_made_in_files(client, bucket):
+async def test_the_bucket_is_created_with_file_storage(client, bucket):
     store = NatsStore(client, bucket=bucket)
     assert await store.load("payroll") is None
     status = await (await client.jetstream().key_value(bucket)).status()
@@ -44,14 +44,14 @@ async def test_the_bucket_is_made_in_files(client, bucket):
     assert status.stream_info.config.storage == "file"
 
 
-async def test_many_stores_may_make_the_bucket_at_once(nats_server, bucket):
+async def test_many_stores_may_create_the_bucket_at_once(nats_server, bucket):
     stores = [NatsStore(nats_server, bucket=bucket) for _ in range(6)]
     saves = (store.save(f"name {n}", position(), after=0) for n, store in enumerate(stores))
     assert {one.revision for one in await asyncio.gather(*saves)} == {1}
     await asyncio.gather(*(store.aclose() for store in stores))
 
 
-async def test_a_bucket_of_yours_is_taken_as_it_is(client, bucket):
+async def test_an_existing_bucket_is_used_as_it_is(client, bucket):
     await client.jetstream().create_key_value(bucket=bucket, history=5)
     store = NatsStore(client, bucket=bucket)
     for revision in range(3):
@@ -59,7 +59,7 @@ async def test_a_bucket_of_yours_is_taken_as_it_is(client, bucket):
     assert await cursor_in(store) == "c2"
 
 
-async def test_a_bucket_made_meanwhile_with_other_settings_is_taken(client, bucket, monkeypatch):
+async def test_a_bucket_just_created_with_other_settings_is_used(client, bucket, monkeypatch):
     jetstream = client.jetstream()
     make = type(jetstream).create_key_value
 
@@ -73,22 +73,22 @@ async def test_a_bucket_made_meanwhile_with_other_settings_is_taken(client, buck
 
 
 @pytest.mark.parametrize("after", [0, 1])
-async def test_a_bucket_that_does_not_listen_yet_is_asked_again(client, bucket, monkeypatch, after):
+async def test_a_bucket_that_does_not_listen_yet_is_tried_again(client, bucket, monkeypatch, after):
     store = NatsStore(client, bucket=bucket)
     for revision in range(after):
         await store.save("payroll", position(), after=revision)
     _, found = await store._bucket.get()
-    silence = iter(range(3))
+    failures = iter(range(3))
     update = found._update
 
-    async def deaf_at_first(*args, **kwargs):
-        if next(silence, None) is not None:
+    async def fail_at_first(*args, **kwargs):
+        if next(failures, None) is not None:
             raise NoStreamResponseError
         return await update(*args, **kwargs)
 
-    monkeypatch.setattr(found, "_update", deaf_at_first)
+    monkeypatch.setattr(found, "_update", fail_at_first)
     assert (await store.save("payroll", position("c"), after=after)).revision == after + 1
-    silence = iter(range(10**6))
+    failures = iter(range(10**6))
     with pytest.raises(NoStreamResponseError):
         await store.save("payroll", position("c"), after=after + 1)
 
@@ -102,7 +102,7 @@ async def test_revisions_are_ours_and_not_the_buckets(client, bucket):
 
 
 @pytest.mark.parametrize("how", ["delete", "purge"])
-async def test_a_removed_checkpoint_begins_again_at_one(client, bucket, how):
+async def test_a_removed_checkpoint_begins_again_at_revision_one(client, bucket, how):
     store = NatsStore(client, bucket=bucket)
     await store.save("payroll", position("old"), after=0)
     await getattr(await client.jetstream().key_value(bucket), how)("payroll")
@@ -113,7 +113,7 @@ async def test_a_removed_checkpoint_begins_again_at_one(client, bucket, how):
     assert await cursor_in(store) == "new"
 
 
-async def test_a_connection_that_was_closed_for_good_is_made_anew(nats_server, bucket):
+async def test_a_closed_connection_is_replaced(nats_server, bucket):
     async with NatsStore(nats_server, bucket=bucket) as store:
         await store.save("payroll", position("c1"), after=0)
         client, _ = await store._bucket.get()
@@ -121,8 +121,8 @@ async def test_a_connection_that_was_closed_for_good_is_made_anew(nats_server, b
         assert await cursor_in(store) == "c1"
 
 
-async def test_a_server_that_is_not_there_is_no_endless_wait(monkeypatch, caplog):
-    monkeypatch.setattr(module, "PATIENCE", 0.3)
+async def test_an_unreachable_server_is_a_time_out(monkeypatch, caplog):
+    monkeypatch.setattr(module, "TIMEOUT", 0.3)
     store = NatsStore(f"nats://127.0.0.1:{free_port()}")
     with pytest.raises(TimeoutError):
         await store.load("payroll")
@@ -130,6 +130,6 @@ async def test_a_server_that_is_not_there_is_no_endless_wait(monkeypatch, caplog
 
 
 @pytest.mark.parametrize("server", [None, {}])
-def test_what_is_no_client_is_refused(server):
-    with pytest.raises(InvalidArgumentError, match="server: a .* is no URL"):
+def test_anything_but_a_url_or_a_client_is_refused(server):
+    with pytest.raises(InvalidArgumentError, match="server: a .* is neither a URL"):
         NatsStore(server)

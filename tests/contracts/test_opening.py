@@ -1,4 +1,4 @@
-"""Which store is meant by what is given."""
+"""`open_store` and `opened`: the store for each kind of argument."""
 
 import subprocess
 import sys
@@ -69,9 +69,9 @@ def test_a_missing_driver_is_reported_with_its_extra(url, monkeypatch):
     )
 
 
-def test_a_store_is_taken_as_it_is():
+def test_a_store_is_returned_as_it_is():
     class Yours:
-        """All that is asked of a store."""
+        """All that a store needs."""
 
         load = MemoryStore().load
         save = MemoryStore().save
@@ -81,7 +81,7 @@ def test_a_store_is_taken_as_it_is():
 
 
 @pytest.mark.parametrize("mapping", [{}, UserDict()])
-async def test_a_mapping_is_written_to(mapping):
+async def test_a_mapping_becomes_a_store(mapping):
     store = open_store(mapping)
     assert isinstance(store, MappingStore)
     assert repr(store) == f"MappingStore({type(mapping).__name__})"
@@ -116,14 +116,14 @@ def test_anything_else_is_an_error_that_shows_no_password(url, problem):
     assert "hunter2" not in str(raised.value)
 
 
-async def test_what_was_opened_here_is_closed_here():
+async def test_a_store_that_was_opened_is_closed():
     async with opened("memory:") as store:
         assert await store.load("payroll") is None
     with pytest.raises(ClosedError):
         await store.load("payroll")
 
 
-async def test_what_was_given_is_not_closed():
+async def test_a_store_that_was_passed_in_is_not_closed():
     mine = MemoryStore()
     async with opened(mine) as store:
         assert store is mine
@@ -158,7 +158,7 @@ def test_no_password_is_ever_shown(password, user):
     assert password not in without_secrets(f"redis://{user}:{password}@h/0")[len("redis://h/0") :]
 
 
-def test_all_names_are_there():
+def test_all_public_names_exist():
     assert checkpoints.__all__ == sorted(checkpoints.__all__)
     for name in checkpoints.__all__:
         assert getattr(checkpoints, name)

@@ -18,7 +18,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 async def pool(postgres_server):
-    """A pool of yours, on a schema with one table in it, for the handlers' effects."""
+    """A user's pool, on a schema with one table for the handlers' effects."""
     schema = f"Yours {next(_numbers)}"
     settings = {"search_path": f'"{schema}"'}
     async with asyncpg.create_pool(
@@ -54,7 +54,7 @@ async def test_effect_and_checkpoint_commit_together(pool, store):
 
 
 @pytest.mark.parametrize("loaded_before", [False, True])
-async def test_of_a_transaction_that_fails_neither_is_kept(pool, store, loaded_before):
+async def test_a_failed_transaction_stores_neither(pool, store, loaded_before):
     if loaded_before:
         await store.load("payroll")
 
@@ -72,7 +72,7 @@ async def test_of_a_transaction_that_fails_neither_is_kept(pool, store, loaded_b
 
 
 @pytest.mark.parametrize("between", ["effect and checkpoint", "checkpoint and commit"])
-async def test_when_the_backend_is_killed_in_between_neither_is_there(pool, store, between):
+async def test_a_backend_killed_in_between_stores_neither(pool, store, between):
     await store.save("payroll", position("c1"), after=0)
 
     async def handle() -> None:
@@ -97,7 +97,7 @@ async def terminate(pool, connection) -> None:
     assert await pool.fetchval("SELECT pg_terminate_backend($1, 5000)", connection.get_server_pid())
 
 
-async def test_a_stale_save_takes_the_effect_with_it(pool, store):
+async def test_a_stale_save_rolls_back_the_effect(pool, store):
     await store.save("payroll", position("theirs"), after=0)
 
     async def handle() -> None:
@@ -121,7 +121,7 @@ async def test_a_stale_save_does_not_break_the_transaction_it_is_part_of(pool, s
 
 @pytest.mark.parametrize("after", [0, 1])
 @pytest.mark.parametrize("end", ["commit", "rollback"])
-async def test_a_save_waits_for_the_transaction_that_came_first(pool, store, after, end):
+async def test_a_save_waits_for_an_earlier_transaction(pool, store, after, end):
     await store.load("payroll")
     for revision in range(after):
         await store.save("payroll", position(), after=revision)
@@ -155,7 +155,7 @@ async def test_names_are_checked_in_a_transaction_too(pool, store):
             await store.save("", position(), after=0, on=connection)
 
 
-async def test_the_last_connection_of_a_pool_is_not_waited_for(pool, postgres_server):
+async def test_a_save_on_the_last_connection_of_a_pool_needs_no_other(pool, postgres_server):
     async with asyncpg.create_pool(postgres_server, min_size=1, max_size=1) as small:
         store = PostgresStore(small, table=f"small {next(_numbers)}")
         async with small.acquire() as connection, connection.transaction():
@@ -169,7 +169,7 @@ async def test_a_pool_of_yours_stays_open(pool, store):
     assert await pool.fetchval("SELECT 1") == 1
 
 
-async def test_many_stores_may_make_the_table_at_once(postgres_server):
+async def test_many_stores_may_create_the_table_at_once(postgres_server):
     table = f"made at once {next(_numbers)}"
     stores = [PostgresStore(postgres_server, table=table) for _ in range(12)]
     saves = (store.save(f"name {n}", position(), after=0) for n, store in enumerate(stores))
@@ -185,7 +185,7 @@ async def test_a_table_in_a_schema_of_yours(pool, postgres_server):
     assert await pool.fetchval('SELECT count(*) FROM "od""d"."ta""ble"') == 1
 
 
-async def test_who_may_not_make_tables_may_use_one(pool, store, postgres_server):
+async def test_a_role_that_may_not_create_tables_can_use_one(pool, store, postgres_server):
     await store.load("payroll")
     schema = await pool.fetchval("SELECT current_schema()")
     role = f"clerk_{next(_numbers)}"
@@ -198,7 +198,7 @@ async def test_who_may_not_make_tables_may_use_one(pool, store, postgres_server)
         assert (await own.save("payroll", position(), after=0)).revision == 1
 
 
-async def test_the_stores_own_connections_are_found_again_after_the_server_dropped_them(
+async def test_the_stores_own_connections_are_replaced_after_the_server_dropped_them(
     pool, postgres_server
 ):
     async with PostgresStore(postgres_server, table=f"dropped {next(_numbers)}") as store:
@@ -211,7 +211,7 @@ async def test_the_stores_own_connections_are_found_again_after_the_server_dropp
         await store.save("payroll", position("c2"), after=1)
 
 
-async def test_the_store_keeps_few_connections_and_lets_go_of_them(pool, postgres_server):
+async def test_the_store_opens_few_connections_and_closes_them(pool, postgres_server):
     table = f"few {next(_numbers)}"
     count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
     async with PostgresStore(f"{postgres_server}?application_name=few", table=table) as store:
@@ -232,6 +232,6 @@ def test_a_table_needs_a_name(table):
 
 
 @pytest.mark.parametrize("database", [None, {}])
-def test_what_is_no_pool_is_refused(database):
-    with pytest.raises(InvalidArgumentError, match="database: a .* is no URL"):
+def test_anything_but_a_url_or_a_pool_is_refused(database):
+    with pytest.raises(InvalidArgumentError, match="database: a .* is neither a URL"):
         PostgresStore(database)

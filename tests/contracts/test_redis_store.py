@@ -40,8 +40,8 @@ async def test_a_client_of_yours_may_decode(redis_server, prefix):
         await store.save("payroll", full(2), after=1)
 
 
-async def test_a_save_that_is_sent_again_finds_itself_done(client, prefix, monkeypatch):
-    """As clients do when the connection breaks before the answer."""
+async def test_a_repeated_save_succeeds(client, prefix, monkeypatch):
+    """Clients repeat it when the connection breaks before the response."""
     store = RedisStore(client, prefix=prefix)
     run = client.eval
 
@@ -66,7 +66,7 @@ async def test_half_a_checkpoint_is_damage(client, prefix, fields):
         await store.save("payroll", position(), after=0)
 
 
-async def test_a_hash_for_each_name(client, prefix):
+async def test_each_name_has_its_own_hash(client, prefix):
     store = RedisStore(client, prefix=prefix)
     await store.save("payroll", position(), after=0)
     assert await client.keys(f"{prefix}*") == [f"{prefix}payroll".encode()]
@@ -75,7 +75,7 @@ async def test_a_hash_for_each_name(client, prefix):
 
 
 @pytest.mark.parametrize("server", [None, {}, object()])
-def test_what_is_no_client_is_refused(server):
+def test_anything_but_a_url_or_a_client_is_refused(server):
     with pytest.raises(InvalidArgumentError, match="server: "):
         RedisStore(server)
 

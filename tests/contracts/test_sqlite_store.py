@@ -31,7 +31,7 @@ async def store(path):
         yield one
 
 
-def ask(path, query: str):
+def query_file(path, query: str):
     with closing(sqlite3.connect(path)) as connection, connection:
         return connection.execute(query).fetchall()
 
@@ -51,37 +51,37 @@ async def test_only_the_owner_can_read(path, tmp_path, store):
     assert modes == {"state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600}
 
 
-async def test_nothing_but_the_file_is_left_after_closing(path, tmp_path, store):
+async def test_only_the_file_is_left_after_closing(path, tmp_path, store):
     await store.save("payroll", position(), after=0)
     await store.aclose()
     assert [file.name for file in tmp_path.iterdir()] == ["state.db"]
 
 
-async def test_making_a_store_touches_nothing(tmp_path):
+async def test_creating_a_store_writes_nothing(tmp_path):
     SqliteStore(tmp_path / "state.db")
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_database_of_yours_keeps_its_tables_and_its_journal(path, store):
-    await in_thread(ask, path, "CREATE TABLE yours (n)")
+    await in_thread(query_file, path, "CREATE TABLE yours (n)")
     await in_thread(os.chmod, path, 0o644)
     await store.save("payroll", position(), after=0)
-    assert await in_thread(ask, path, "PRAGMA journal_mode") == [("delete",)]
-    assert await in_thread(ask, path, "SELECT * FROM yours") == []
+    assert await in_thread(query_file, path, "PRAGMA journal_mode") == [("delete",)]
+    assert await in_thread(query_file, path, "SELECT * FROM yours") == []
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
-async def test_a_new_database_has_a_log_and_is_synced_at_each_commit(path, store):
+async def test_a_new_database_uses_wal_and_is_synced_at_each_commit(path, store):
     await store.save("payroll", position(), after=0)
     connection = store._connection
-    assert await in_thread(ask, path, "PRAGMA journal_mode") == [("wal",)]
+    assert await in_thread(query_file, path, "PRAGMA journal_mode") == [("wal",)]
     assert await in_thread(lambda: connection.execute("PRAGMA synchronous").fetchone()) == (3,)
 
 
-async def test_people_can_read_what_is_kept(path, store):
+async def test_people_can_read_what_is_stored(path, store):
     await store.save("payroll", position("c1"), after=0)
     [(name, revision, cursor)] = await in_thread(
-        ask,
+        query_file,
         path,
         "SELECT name, revision, json_extract(value, '$.position.cursor') "
         "FROM coachstream_checkpoints",
@@ -92,7 +92,7 @@ async def test_people_can_read_what_is_kept(path, store):
 @pytest.mark.parametrize("junk", [b"no database at all, but long enough to be looked at" * 50])
 async def test_a_file_that_is_no_database_is_refused_and_left_alone(path, store, junk):
     path.write_bytes(junk)
-    with pytest.raises(CorruptCheckpointError, match=r"state\.db is damaged or no SQLite"):
+    with pytest.raises(CorruptCheckpointError, match=r"state\.db is damaged or not a SQLite"):
         await store.load("payroll")
     with pytest.raises(CorruptCheckpointError):
         await store.save("payroll", position(), after=0)
@@ -110,16 +110,16 @@ async def test_a_database_with_broken_pages_is_damage(path, store):
             await again.load("payroll")
 
 
-async def test_text_that_is_none_is_damage(path, store):
+async def test_invalid_text_is_damage(path, store):
     await store.save("payroll", position(), after=0)
     query = "UPDATE coachstream_checkpoints SET value = CAST(x'ff00fe' AS TEXT)"
-    await in_thread(ask, path, query)
+    await in_thread(query_file, path, query)
     with pytest.raises(CorruptCheckpointError):
         await store.load("payroll")
 
 
 async def test_a_file_that_was_removed_is_not_written_to_any_more(path, store):
-    """SQLite would not notice, and what is saved would be gone with the process."""
+    """SQLite would not notice, and the saves would be lost with the process."""
     await store.save("payroll", position(), after=0)
     for file in path.parent.iterdir():
         file.unlink()
@@ -130,7 +130,7 @@ async def test_a_file_that_was_removed_is_not_written_to_any_more(path, store):
         assert await cursor_in(other) == "new"
 
 
-async def test_a_missing_directory_is_not_made(tmp_path):
+async def test_a_missing_directory_is_not_created(tmp_path):
     async with SqliteStore(tmp_path / "mistaken" / "state.db") as store:
         with pytest.raises(FileNotFoundError, match="mistaken"):
             await store.load("payroll")
@@ -147,7 +147,7 @@ async def test_a_save_waits_for_another_process_without_holding_up_the_loop(path
         assert (await mine).revision == 2
 
 
-async def test_who_waits_too_long_is_told_and_can_go_on(path, store, monkeypatch):
+async def test_a_save_that_waits_too_long_raises_and_may_be_repeated(path, store, monkeypatch):
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     await store.save("payroll", position(), after=0)
     with closing(sqlite3.connect(path, check_same_thread=False, isolation_level=None)) as other:
@@ -158,7 +158,7 @@ async def test_who_waits_too_long_is_told_and_can_go_on(path, store, monkeypatch
     assert (await store.save("payroll", position("mine"), after=1)).revision == 2
 
 
-async def test_a_full_disk_is_told_and_changes_nothing(path, store):
+async def test_a_full_disk_is_an_error_and_changes_nothing(path, store):
     await store.save("payroll", position("c1"), after=0)
     connection = store._connection
     await in_thread(connection.execute, "PRAGMA max_page_count = 5")
@@ -175,7 +175,7 @@ async def test_a_refused_save_leaves_no_transaction_open(path, store):
     assert not store._connection.in_transaction
 
 
-async def test_a_cancelled_save_is_over_when_the_cancellation_comes_out(path, store, monkeypatch):
+async def test_a_cancelled_save_ends_before_the_cancellation_is_raised(path, store, monkeypatch):
     await store.save("payroll", position(), after=0)
     inside, go_on = threading.Event(), threading.Event()
     replace = sqlite._replace
@@ -218,9 +218,7 @@ async def test_a_second_cancellation_does_not_wait(path, store, monkeypatch):
     assert await store.load("payroll") is None
 
 
-async def test_a_cancelled_save_that_fails_in_the_end_is_not_complained_of(
-    path, store, monkeypatch, caplog
-):
+async def test_a_cancelled_save_that_fails_later_logs_nothing(path, store, monkeypatch, caplog):
     await store.save("payroll", position(), after=0)
     inside, go_on = threading.Event(), threading.Event()
 
@@ -242,9 +240,9 @@ async def test_a_cancelled_save_that_fails_in_the_end_is_not_complained_of(
     assert caplog.records == []
 
 
-async def test_what_waited_while_the_store_was_closed_opens_nothing_again(path, store):
+async def test_a_load_that_waited_during_the_closing_does_not_reopen_the_store(path, store):
     await store.save("payroll", position(), after=0)
-    with store._turn:
+    with store._lock:
         loading = asyncio.create_task(store.load("payroll"))
         await asyncio.wait([loading], timeout=0.02)
         closing = asyncio.create_task(store.aclose())

@@ -1,4 +1,4 @@
-"""A process is killed in the middle of saving, again and again."""
+"""A process is killed repeatedly in the middle of saving."""
 
 import asyncio
 import subprocess
@@ -25,7 +25,7 @@ def saver(url: str, name: str = "payroll") -> subprocess.Popen[str]:
 
 
 def kill(process: subprocess.Popen[str]) -> list[str]:
-    """Kill it outright; return what it still had said."""
+    """Kill the process; return the rest of its output."""
     process.kill()
     rest, _ = process.communicate()
     return rest.splitlines()
@@ -38,8 +38,8 @@ async def load(url: str, name: str = "payroll") -> Checkpoint:
     return found
 
 
-def said(process: subprocess.Popen[str]) -> str:
-    """The next line it says; nothing if it has ended."""
+def next_line(process: subprocess.Popen[str]) -> str:
+    """The next line of its output; empty if it has ended."""
     assert process.stdout is not None
     return process.stdout.readline()
 
@@ -50,40 +50,40 @@ def test_what_was_acknowledged_survives_a_kill_in_the_middle_of_saves(url):
     for _ in range(ROUNDS):
         process = saver(url)
         for _ in range(random.randint(1, 12)):
-            acknowledged = int(said(process))
+            acknowledged = int(next_line(process))
         if random.random() < 0.5:
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(random.random() / 50)  # somewhere within a save
         for line in kill(process):
             acknowledged = int(line)
         found = asyncio.run(load(url))
-        # One more may be there: saved, but not yet said.
+        # One more may be stored: saved, but not printed yet.
         assert found.revision in {acknowledged, acknowledged + 1}
         assert (found.position.cursor or "").startswith(str(found.revision))
         acknowledged = found.revision
 
 
-def test_two_processes_on_one_name_tell_each_other_apart(url):
-    """Both save in a loop after what they saved last: one of them has to give up."""
+def test_of_two_processes_on_one_name_one_fails(url):
+    """Both save in a loop after their own last revision, so one of them must fail."""
     first, second = saver(url), saver(url)
     try:
-        lines = {process: said(process) for process in (first, second)}
+        lines = {process: next_line(process) for process in (first, second)}
         for process in (first, second):
             if not lines[process]:
                 assert process.wait(30) == 1
         while first.poll() is None and second.poll() is None:
-            said(first)
-            said(second)
+            next_line(first)
+            next_line(second)
     finally:
         rest = [kill(first), kill(second)]
     assert 1 in {first.returncode, second.returncode}, rest
 
 
-def test_processes_that_begin_at_once_on_nothing_all_come_through(url):
+def test_processes_that_start_at_once_on_empty_storage_all_succeed(url):
     savers = [saver(url, f"name {n}") for n in range(4)]
     try:
         for process in savers:
-            assert [int(said(process)) for _ in range(3)] == [1, 2, 3]
+            assert [int(next_line(process)) for _ in range(3)] == [1, 2, 3]
     finally:
         for process in savers:
             kill(process)

@@ -1,4 +1,4 @@
-"""No history of two writers moves a checkpoint backwards."""
+"""Two writers never move a checkpoint backwards."""
 
 import asyncio
 import itertools
@@ -25,52 +25,52 @@ steps = st.lists(
 )
 @given(history=steps)
 def test_two_writers_never_move_a_checkpoint_backwards(storage, history):
-    asyncio.run(live(storage, history))
+    asyncio.run(run_history(storage, history))
 
 
-async def live(storage, history) -> None:
+async def run_history(storage, history) -> None:
     name = next(_names)
     stores = {"one": storage.store(), "two": storage.store()}
-    believed = {"one": 0, "two": 0}  # the revision each writer saw last
-    kept: Checkpoint | None = None  # what has to be there
-    for number, (writer, deed) in enumerate(history):
+    last_seen = {"one": 0, "two": 0}  # the revision each writer saw last
+    stored: Checkpoint | None = None  # what must be stored
+    for number, (writer, action) in enumerate(history):
         store = stores[writer]
         mine = position(f"{writer} {number}")
-        revision = 0 if kept is None else kept.revision
-        if deed == "load":
+        revision = 0 if stored is None else stored.revision
+        if action == "load":
             found = await store.load(name)
-            believed[writer] = 0 if found is None else found.revision
-        elif deed == "reopen":
+            last_seen[writer] = 0 if found is None else found.revision
+        elif action == "reopen":
             await store.aclose()
             stores[writer] = storage.store()
-        elif deed == "save":
+        elif action == "save":
             try:
-                kept = await store.save(name, mine, after=believed[writer])
+                stored = await store.save(name, mine, after=last_seen[writer])
             except StaleCheckpointError:
-                assert believed[writer] != revision
+                assert last_seen[writer] != revision
             else:
-                assert believed[writer] == revision
-                believed[writer] = kept.revision
+                assert last_seen[writer] == revision
+                last_seen[writer] = stored.revision
         else:
-            kept = await both_save(stores, name, number, revision, believed) or kept
-        assert await stores["one"].load(name) == kept
-        assert kept is None or kept.revision >= revision
+            stored = await both_save(stores, name, number, revision, last_seen) or stored
+        assert await stores["one"].load(name) == stored
+        assert stored is None or stored.revision >= revision
     for store in stores.values():
         await store.aclose()
 
 
-async def both_save(stores, name, number, revision, believed) -> Checkpoint | None:
-    """Have both save at the same time; return what was kept, if one of them could."""
+async def both_save(stores, name, number, revision, last_seen) -> Checkpoint | None:
+    """Let both save at the same time; return what was stored, if one succeeded."""
     saves = (
-        store.save(name, position(f"{writer} {number}"), after=believed[writer])
+        store.save(name, position(f"{writer} {number}"), after=last_seen[writer])
         for writer, store in stores.items()
     )
     outcomes = await asyncio.gather(*saves, return_exceptions=True)
     won = [outcome for outcome in outcomes if isinstance(outcome, Checkpoint)]
-    assert len(won) == (1 if revision in believed.values() else 0), outcomes
+    assert len(won) == (1 if revision in last_seen.values() else 0), outcomes
     for writer, outcome in zip(stores, outcomes, strict=True):
         if isinstance(outcome, Checkpoint):
-            believed[writer] = outcome.revision
+            last_seen[writer] = outcome.revision
         else:
             assert isinstance(outcome, StaleCheckpointError), outcome
     return won[0] if won else None

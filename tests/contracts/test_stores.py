@@ -1,4 +1,4 @@
-"""What every store promises: the public suite, and what the stores of this package add to it."""
+"""What every store promises: the public suite, and the additions of this package's stores."""
 
 import asyncio
 import warnings
@@ -20,7 +20,7 @@ from tests.contracts.positions import cursor_in, position, positions
 
 
 class TestEveryStore(StoreContract):
-    """The suite that is public, for stores of anyone's."""
+    """The public suite, which is also for users' own stores."""
 
     @pytest.fixture
     def make_store(self, storage):
@@ -28,20 +28,20 @@ class TestEveryStore(StoreContract):
 
 
 @pytest.mark.parametrize("after", [0, 1, 3, -1, 10**6])
-async def test_a_refused_save_says_whose_and_changes_not_a_byte(storage, store, after):
+async def test_a_refused_save_names_the_checkpoint_and_changes_nothing(storage, store, after):
     await store.save("payroll", position("c1"), after=0)
     await store.save("payroll", position("c2"), after=1)
-    before = await storage.look("payroll")
+    before = await storage.read_raw("payroll")
     with pytest.raises(StaleCheckpointError, match="payroll"):
         await store.save("payroll", position("mine"), after=after)
-    assert await storage.look("payroll") == before
+    assert await storage.read_raw("payroll") == before
     assert await cursor_in(store) == "c2"
 
 
 @pytest.mark.parametrize(
     "name", ["", "x" * 201, "a\nb", "a\0", "\x1b", "\x85", "\ud800", "\u2028", None, 7, b"payroll"]
 )
-async def test_a_name_that_can_be_none_is_refused(store, name):
+async def test_an_invalid_name_is_refused(store, name):
     with pytest.raises(InvalidArgumentError, match="name: "):
         await store.load(name)
     with pytest.raises(InvalidArgumentError, match="name: "):
@@ -58,7 +58,7 @@ async def test_closing_twice_is_harmless(storage):
     await used.aclose()
 
 
-async def test_a_closed_store_says_so(storage):
+async def test_a_closed_store_raises(storage):
     async with storage.store() as store:
         await store.save("payroll", position(), after=0)
     with pytest.raises(ClosedError):
@@ -70,32 +70,32 @@ async def test_a_closed_store_says_so(storage):
 async def test_a_value_of_a_later_format_is_refused_and_left_alone(storage, store):
     await store.save("payroll", position(), after=0)
     later = msgspec.json.encode({"format": FORMAT + 1, "place": ["unheard of"]})
-    await storage.plant("payroll", 1, later)
-    before = await storage.look("payroll")
+    await storage.write_raw("payroll", 1, later)
+    before = await storage.read_raw("payroll")
     with pytest.raises(NewerCheckpointError, match="payroll"):
         await store.load("payroll")
     for after in (0, 1):
         with pytest.raises(NewerCheckpointError):
             await store.save("payroll", position("mine"), after=after)
-    assert await storage.look("payroll") == before
+    assert await storage.read_raw("payroll") == before
 
 
 async def test_a_damaged_value_is_refused_and_left_alone(storage, store):
     await store.save("payroll", position(), after=0)
     await storage.damage("payroll")
-    before = await storage.look("payroll")
+    before = await storage.read_raw("payroll")
     with pytest.raises(CorruptCheckpointError, match=r"payroll.*remove it"):
         await store.load("payroll")
     for after in (0, 1):
         with pytest.raises(CorruptCheckpointError):
             await store.save("payroll", position("mine"), after=after)
-    assert await storage.look("payroll") == before
+    assert await storage.read_raw("payroll") == before
 
 
 @pytest.mark.parametrize("revision", [0, -1])
-async def test_a_revision_that_no_save_gave_is_damage(storage, store, revision):
+async def test_an_impossible_revision_is_damage(storage, store, revision):
     await store.save("payroll", position(), after=0)
-    await storage.plant("payroll", revision, encode(position()))
+    await storage.write_raw("payroll", revision, encode(position()))
     with pytest.raises(CorruptCheckpointError, match="revision"):
         await store.load("payroll")
     with pytest.raises(CorruptCheckpointError):
@@ -117,13 +117,13 @@ def test_any_position_survives(storage, any_position):
     asyncio.run(round_trip())
 
 
-async def test_nothing_is_left_to_warn_of(storage):
+async def test_a_closed_store_causes_no_warnings(storage):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         async with storage.store() as store:
             await store.save("payroll", position(), after=0)
 
 
-async def test_a_store_shows_what_it_is(storage):
+async def test_the_repr_shows_the_kind_of_store(storage):
     store = storage.store()
     assert repr(store).startswith(f"{type(store).__name__}(")

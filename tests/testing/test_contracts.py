@@ -1,4 +1,4 @@
-"""The suites for stores and ledgers of anyone's: they pass what is good, and catch what is not."""
+"""The suites for users' stores and ledgers: correct ones pass, faulty ones fail."""
 
 from contextlib import asynccontextmanager
 
@@ -12,7 +12,7 @@ from coachstream.testing.contracts import LedgerContract, StoreContract
 
 
 def fails(contract, make) -> set[str]:
-    """Names of the suite's tests that fail; ``make`` makes one on new storage each time."""
+    """Names of the suite's tests that fail; each runs on new storage from ``make``."""
     failed = set()
     for name in dir(contract):
         if name.startswith("test_"):
@@ -24,23 +24,23 @@ def fails(contract, make) -> set[str]:
 
 
 class OwnStore:
-    """A store of someone's, without this package's base class: as small as a good one can be."""
+    """A user's store without this package's base class: the smallest correct one."""
 
-    def __init__(self, kept):
-        self.kept = kept
+    def __init__(self, stored):
+        self.stored = stored
 
     async def load(self, name):
         await checkpoint()
-        return self.kept.get(name)
+        return self.stored.get(name)
 
     async def save(self, name, position, *, after):
         await checkpoint()
         self.check(name, after)
-        self.kept[name] = Checkpoint(position=self.written(position), revision=after + 1)
+        self.stored[name] = Checkpoint(position=self.written(position), revision=after + 1)
         return Checkpoint(position=position, revision=after + 1)
 
     def check(self, name, after):
-        if (self.kept[name].revision if name in self.kept else 0) != after:
+        if (self.stored[name].revision if name in self.stored else 0) != after:
             raise StaleCheckpointError(name)
 
     def written(self, position):
@@ -54,47 +54,48 @@ class Forgetful(OwnStore):
 
 class LastWriterWins(OwnStore):
     def check(self, name, after):
-        """Whatever was there, it is overwritten."""
+        """Overwrite whatever is stored."""
 
 
 class Hasty(OwnStore):
-    """Looks, and by the time it writes, another has written."""
+    """Checks the revision, but another save may come before it writes."""
 
     async def save(self, name, position, *, after):
         self.check(name, after)
         await checkpoint()
-        self.kept[name] = saved = Checkpoint(position=position, revision=after + 1)
+        self.stored[name] = saved = Checkpoint(position=position, revision=after + 1)
         return saved
 
 
 class Lenient(OwnStore):
-    """Takes any later revision for the one that is kept."""
+    """Accepts any revision later than the stored one."""
 
     def check(self, name, after):
-        if name in self.kept and self.kept[name].revision > after:
+        if name in self.stored and self.stored[name].revision > after:
             raise StaleCheckpointError(name)
 
 
 class Destructive(OwnStore):
-    """Writes before it looks."""
+    """Writes before it checks."""
 
     async def save(self, name, position, *, after):
-        before, self.kept[name] = self.kept.get(name), Checkpoint(position=position, revision=after)
+        before = self.stored.get(name)
+        self.stored[name] = Checkpoint(position=position, revision=after)
         if (before.revision if before else 0) != after:
             raise StaleCheckpointError(name)
-        self.kept[name] = saved = Checkpoint(position=position, revision=after + 1)
+        self.stored[name] = saved = Checkpoint(position=position, revision=after + 1)
         return saved
 
 
 class Lossy(OwnStore):
-    """Keeps the cursor, which is what one thinks of first."""
+    """Stores the cursor, but not the settled and recent keys."""
 
     def written(self, position):
         return msgspec.structs.replace(position, settled=(), recent=())
 
 
 class Rounding(OwnStore):
-    """Keeps times in whole seconds."""
+    """Stores times in whole seconds."""
 
     def written(self, position):
         time = position.watermark
@@ -102,14 +103,14 @@ class Rounding(OwnStore):
 
 
 class Blanking(OwnStore):
-    """Takes an empty text for none."""
+    """Stores an empty text as None."""
 
     def written(self, position):
         return msgspec.structs.replace(position, cursor=position.cursor or None)
 
 
-class Passing(OwnStore):
-    """Is gone with its process."""
+class InMemory(OwnStore):
+    """Stores nothing outside its own process."""
 
     def __init__(self, _):
         super().__init__({})
@@ -121,8 +122,8 @@ class Miscounting(OwnStore):
         return msgspec.structs.replace(saved, revision=saved.revision + 1)
 
 
-class OneForAll(OwnStore):
-    """Thinks names differ in their letters only."""
+class CaseBlind(OwnStore):
+    """Ignores the case of names."""
 
     async def load(self, name):
         return await super().load(name.casefold())
@@ -132,20 +133,20 @@ class OneForAll(OwnStore):
 
 
 class Interruptible(OwnStore):
-    """Removes the old one before it writes the new one; in between it may be cancelled."""
+    """Removes the old checkpoint before it writes the new one, and may be cancelled in between."""
 
     async def save(self, name, position, *, after):
         self.check(name, after)
-        self.kept.pop(name, None)
+        self.stored.pop(name, None)
         await checkpoint()
-        self.kept[name] = saved = Checkpoint(position=position, revision=after + 1)
+        self.stored[name] = saved = Checkpoint(position=position, revision=after + 1)
         return saved
 
 
 def store_maker(kind):
     def make():
-        kept = {}
-        return {"make_store": lambda: kind(kept)}
+        stored = {}
+        return {"make_store": lambda: kind(stored)}
 
     return make
 
@@ -169,9 +170,9 @@ def test_a_good_store_passes(kind):
         (Lossy, "any_position_survives"),
         (Rounding, "any_position_survives"),
         (Blanking, "any_position_survives"),
-        (Passing, "what_was_saved_is_there_after_reopening"),
+        (InMemory, "what_was_saved_is_there_after_reopening"),
         (Miscounting, "revisions_count_the_saves"),
-        (OneForAll, "names_do_not_interfere"),
+        (CaseBlind, "names_do_not_interfere"),
         (Interruptible, "a_cancelled_save_is_done_or_not_and_the_store_goes_on"),
     ],
 )
@@ -179,11 +180,11 @@ def test_a_bad_store_is_caught(kind, caught_by):
     assert caught_by in fails(StoreContract, store_maker(kind))
 
 
-def test_names_may_be_plainer_where_the_service_needs_no_odd_ones():
+def test_a_suite_may_restrict_the_names():
     class Plain(StoreContract):
         names = ("payroll", "dashboard")
 
-    assert fails(Plain, store_maker(OneForAll)) == set()
+    assert fails(Plain, store_maker(CaseBlind)) == set()
 
 
 def test_a_store_may_come_from_a_context_manager_and_is_closed():
@@ -191,17 +192,17 @@ def test_a_store_may_come_from_a_context_manager_and_is_closed():
 
     @asynccontextmanager
     async def one():
-        opened.append(store := MappingStore(kept))
+        opened.append(store := MappingStore(stored))
         yield store
         closed.append(store)
 
-    kept = {}
+    stored = {}
     StoreContract().test_a_consumer_that_was_overtaken_learns_of_it(make_store=one)
     assert len(opened) == 2
     assert closed == opened[::-1]
 
 
-def test_a_store_is_closed_if_it_can_be():
+def test_a_store_with_aclose_is_closed():
     class Closing(OwnStore):
         async def aclose(self):
             closed.append(self)
@@ -215,7 +216,7 @@ def test_a_store_is_closed_if_it_can_be():
 
 
 class Doubling(MemoryLedger):
-    """Keeps one that failed again twice."""
+    """Stores a session that failed again twice."""
 
     async def add(self, failed):
         self._kept[*failed.key, failed.attempts] = failed
@@ -230,21 +231,21 @@ class Newest(MemoryLedger):
             yield failed
 
 
-class Strict(MemoryLedger):
+class RaisingRemove(MemoryLedger):
     async def remove(self, failed):
         del self._kept[failed.key]
 
 
 class Unsteady(MemoryLedger):
-    """Lists what it has while it changes."""
+    """Iterates over a dict that may change meanwhile."""
 
     async def list(self):
         for failed in self._kept.values():
             yield failed
 
 
-class OneConsumers(MemoryLedger):
-    """Takes the session for the key."""
+class SharedByConsumers(MemoryLedger):
+    """Uses the session as the key, without the consumer."""
 
     async def add(self, failed):
         self._kept[failed.raw] = failed
@@ -276,10 +277,10 @@ def test_a_good_ledger_passes():
         (Doubling, "one_that_fails_again_is_kept_once"),
         (Doubling, "one_is_removed_as_it_is_now_by_what_it_was"),
         (Newest, "the_oldest_comes_first"),
-        (Strict, "removing_what_is_not_there_is_harmless"),
+        (RaisingRemove, "removing_what_is_not_there_is_harmless"),
         (Unsteady, "it_may_change_while_it_is_listed"),
         (Unsteady, "a_replay_leaves_what_failed_again"),
-        (OneConsumers, "consumers_do_not_interfere"),
+        (SharedByConsumers, "consumers_do_not_interfere"),
         (Clipping, "every_field_survives"),
     ],
 )
@@ -287,6 +288,6 @@ def test_a_bad_ledger_is_caught(kind, caught_by):
     assert caught_by in fails(LedgerContract, ledger_maker(kind))
 
 
-def test_a_ledger_that_is_gone_with_its_process_is_caught():
+def test_a_ledger_lost_with_its_process_is_caught():
     failed = fails(LedgerContract, lambda: {"make_ledger": MemoryLedger})
     assert failed == {"what_was_done_is_there_after_reopening"}

@@ -1,4 +1,4 @@
-"""The test kit: what it offers is what it says."""
+"""The test kit works as documented."""
 
 import asyncio
 import hashlib
@@ -33,7 +33,7 @@ from tests.support.emulated import LONG_AGO, TOKEN, feed
 # The world
 
 
-def test_a_quiet_world_stands_still_and_is_a_world_otherwise():
+def test_a_quiet_world_does_not_change_and_takes_the_arguments_of_a_world():
     world = quiet_world()
     before = world.versions()
     assert len({name for name, _ in before}) == 50
@@ -48,31 +48,31 @@ def test_a_quiet_world_stands_still_and_is_a_world_otherwise():
 # The emulator in a thread
 
 
-def ask(url):
+def get_status(url):
     request = urllib.request.Request(  # noqa: S310  # our own address
         f"{url}{SESSIONS}?startTime=2020-01-01T00:00:00Z", headers={"Authorization": "Bearer x"}
     )
     try:
-        with urllib.request.urlopen(request) as answer:  # noqa: S310  # likewise
-            return answer.status
+        with urllib.request.urlopen(request) as response:  # noqa: S310  # likewise
+            return response.status
     except urllib.error.HTTPError as error:
         with error:
             return error.status
 
 
-def test_an_emulator_serves_from_its_thread_and_is_gone_with_it():
+def test_an_emulator_serves_from_its_thread_and_stops_with_it():
     with EmulatorThread(Emulator(quiet_world(sessions=2))) as samsara:
         samsara.faults.append(refuse(503))
-        assert [ask(samsara.url), ask(samsara.url)] == [503, 200]
+        assert [get_status(samsara.url), get_status(samsara.url)] == [503, 200]
         assert [request.status for request in samsara.requests] == [503, 200]
         assert set(samsara.requests[1].served) == samsara.world.latest()
         url = samsara.url
     assert len(samsara.requests) == 2
     with pytest.raises(urllib.error.URLError):
-        ask(url)
+        get_status(url)
 
 
-def test_what_the_test_does_to_the_world_is_done_at_its_time():
+def test_changes_by_the_test_happen_at_the_worlds_time():
     with EmulatorThread(Emulator(quiet_world(sessions=0))) as samsara:
         assert BIRTHDAY <= samsara.now < BIRTHDAY + timedelta(hours=1)
         samsara.advance(timedelta(days=2))
@@ -91,10 +91,10 @@ def test_a_port_that_is_taken_is_an_error_and_leaves_no_thread():
         port = int(samsara.url.rpartition(":")[2])
         with pytest.raises(OSError, match="address"), EmulatorThread(Emulator(port=port)):
             pass
-        assert ask(samsara.url) == 200
+        assert get_status(samsara.url) == 200
 
 
-def test_on_time_that_flies_an_emulator_of_real_time_is_refused():
+def test_an_emulator_in_real_time_is_refused_on_virtual_time():
     with EmulatorThread(Emulator(quiet_world())) as samsara:
 
         @fast_forward
@@ -105,7 +105,7 @@ def test_on_time_that_flies_an_emulator_of_real_time_is_refused():
         test()
 
 
-# Time that flies
+# Virtual time
 
 
 @fast_forward
@@ -135,13 +135,13 @@ async def test_client_and_emulator_agree_on_the_time():
     assert LoopClock(later).now() - LoopClock().now() == later - BIRTHDAY
 
 
-async def test_real_time_can_not_be_made_to_pass():
+async def test_pass_time_is_refused_in_real_time():
     with pytest.raises(RuntimeError, match="@fast_forward"):
         await pass_time(1)
 
 
-def toil():
-    """Work for some milliseconds, in which a loop could jump over hours."""
+def work():
+    """Work for some milliseconds, in which the loop could jump by hours."""
     return hashlib.pbkdf2_hmac("sha256", b"", b"", 50_000)
 
 
@@ -152,9 +152,9 @@ def test_time_stands_still_while_a_thread_works(in_thread):
         loop = asyncio.get_running_loop()
         fired = []
         timer = loop.call_later(60, fired.append, "time-out")
-        async with feed():  # with sockets open, and without, it is the same
-            await in_thread(toil)
-        await in_thread(toil)
+        async with feed():  # the same with and without open sockets
+            await in_thread(work)
+        await in_thread(work)
         timer.cancel()
         assert loop.time() < 1
         assert fired == []
@@ -162,7 +162,7 @@ def test_time_stands_still_while_a_thread_works(in_thread):
     test()
 
 
-def test_what_a_thread_waits_for_comes_all_the_same():
+def test_time_passes_while_a_thread_waits_for_the_loop():
     @fast_forward
     async def test():
         async def nap():
@@ -208,7 +208,7 @@ async def requests_of(faults=()):
 
 
 @fast_forward
-async def test_a_client_of_ours_keeps_every_promise():
+async def test_our_client_passes_every_assertion():
     requests, handled = await requests_of([refuse(429, retry_after=0.1), refuse(503)])
     assert_limit_kept(requests)
     assert_same_query(requests)
@@ -217,17 +217,17 @@ async def test_a_client_of_ours_keeps_every_promise():
 
 
 @fast_forward
-async def test_a_limit_that_was_not_kept_is_told_with_the_times():
+async def test_an_exceeded_limit_is_reported_with_the_times():
     requests, _ = await requests_of()
-    with pytest.raises(AssertionError, match=f"5 requests to {SESSIONS} in .*, not 3: at 0.* s"):
+    with pytest.raises(AssertionError, match=f"5 requests to {SESSIONS} in .*, limit 3: at 0.* s"):
         assert_limit_kept(requests, sessions=3)
     assert_limit_kept(requests, assignments=10)
-    with pytest.raises(AssertionError, match=f"requests to {ASSIGNMENTS} in one second, not 1: at"):
+    with pytest.raises(AssertionError, match=f"requests to {ASSIGNMENTS} in a second, limit 1: at"):
         assert_limit_kept(requests, assignments=1)
 
 
 @fast_forward
-async def test_another_query_is_told_with_both():
+async def test_a_different_query_is_reported_with_both_queries():
     async with feed(quiet_world(), page_size=20) as (api, client, _):
         for start in (LONG_AGO, LONG_AGO + timedelta(days=1)):
             stream = client.sessions.stream(start_time=start, end_time=api.now)
@@ -237,13 +237,13 @@ async def test_another_query_is_told_with_both():
             assert_same_query(api.requests)
 
 
-def test_of_no_request_nothing_is_asserted_by_mistake():
+def test_no_request_is_an_error():
     with pytest.raises(AssertionError, match="no request"):
         assert_same_query(Requests(1))
 
 
 @fast_forward
-async def test_what_was_not_handled_is_named():
+async def test_unhandled_versions_are_reported():
     requests, handled = await requests_of()
     name, _ = handled[7].key
     with pytest.raises(AssertionError, match=f"1 of 50 not handled: {name} of 20"):
@@ -254,7 +254,7 @@ async def test_what_was_not_handled_is_named():
         assert_all_handled(requests, [*handled, ("ghost", LONG_AGO)])
 
 
-async def test_requests_may_come_while_they_are_looked_at():
+async def test_requests_may_arrive_during_an_iteration():
     async with Emulator(quiet_world()) as api, Client(TOKEN, base_url=api.url) as client:
         stream = client.sessions.stream(start_time=LONG_AGO)
         await anext(stream)

@@ -1,4 +1,4 @@
-"""The pytest plugin and the example project, as pytest sees them where coachstream is installed."""
+"""The pytest plugin and the example project, run by pytest as if coachstream were installed."""
 
 import os
 import re
@@ -15,19 +15,19 @@ import pytest_asyncio.plugin
 import coachstream
 
 ROOT = Path(__file__).parents[2]
-HOUSE = Path(coachstream.__file__).parent
+PACKAGE = Path(coachstream.__file__).parent
 EXAMPLE = ROOT / "examples" / "testing"
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def blocks(page):
-    """The code that a page shows, and that test_readme.py does not run."""
+    """The code on a page that test_readme.py does not run."""
     return re.findall(r"^```py\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def plugin_source():
-    """Where the plugin is in a checkout, or else where it was installed."""
-    in_checkout = HOUSE / "testing" / "pytest_coachstream.py"
+    """The plugin's file: in a checkout, or where it was installed."""
+    in_checkout = PACKAGE / "testing" / "pytest_coachstream.py"
     if in_checkout.exists():
         return in_checkout
     spec = find_spec("pytest_coachstream")
@@ -48,7 +48,7 @@ def run(tmp_path):
     (info / "entry_points.txt").write_text(f"[pytest11]\n{name} = {module}\n")
     shutil.copy(plugin_source(), site / f"{module}.py")
 
-    def pytest_in_it(files, *arguments):
+    def run_pytest(files, *arguments):
         for name, text in files.items():
             (project / name).write_text(text)
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--strict-markers"]
@@ -56,16 +56,16 @@ def run(tmp_path):
         return subprocess.run(
             [*command, *arguments],
             cwd=project,
-            env={**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{HOUSE.parent}"},
+            env={**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{PACKAGE.parent}"},
             capture_output=True,
             text=True,
             check=False,
         )
 
-    return pytest_in_it
+    return run_pytest
 
 
-def outcome(result):
+def counts(result):
     """The counts that pytest ends with, such as "2 passed"."""
     found = re.search(r"(\d+ (?:passed|failed|error).*) in ", result.stdout.splitlines()[-1])
     assert found, result.stdout + result.stderr
@@ -109,7 +109,7 @@ ANYIO = "\n@pytest.fixture\ndef anyio_backend(): return 'asyncio'\n"
     ],
 )
 def test_the_fixture_serves_every_kind_of_test(run, tests, arguments):
-    assert outcome(run({"test_it.py": READ + SYNC + tests}, *arguments)) == "2 passed"
+    assert counts(run({"test_it.py": READ + SYNC + tests}, *arguments)) == "2 passed"
 
 
 MARKED = """
@@ -136,9 +136,9 @@ def test_a_slip(samsara): ...
 """
 
 
-def test_a_marker_says_what_the_fixture_is_made_with(run):
+def test_a_marker_passes_arguments_to_the_fixture(run):
     result = run({"test_it.py": MARKED})
-    assert outcome(result) == "2 passed, 2 errors"
+    assert counts(result) == "2 passed, 2 errors"
     assert "takes the world's own arguments, by name" in result.stdout
     assert "unexpected keyword argument 'sesions'" in result.stdout
 
@@ -153,7 +153,7 @@ def test_nothing_is_imported_that_is_not_used():
 
 
 def test_pytest_starts_without_importing_coachstream(run):
-    assert outcome(run({"test_it.py": CHEAP})) == "1 passed"
+    assert counts(run({"test_it.py": CHEAP})) == "1 passed"
     assert (
         "fixture 'samsara' not found"
         in run(
@@ -172,8 +172,8 @@ from coachstream.testing.contracts import LedgerContract, StoreContract
 class TestMine(StoreContract):
     @pytest.fixture
     def make_store(self):
-        kept = {}
-        return lambda: MappingStore(kept)
+        stored = {}
+        return lambda: MappingStore(stored)
 
 class TestForgotten(StoreContract): ...
 
@@ -184,19 +184,19 @@ class TestBad(LedgerContract):
 """
 
 
-def test_a_suite_says_what_to_do_and_what_was_wrong(run):
+def test_a_suite_reports_a_missing_fixture_and_failed_values(run):
     result = run({"test_it.py": SUITES}, "-k", "reopening")
-    assert re.fullmatch(r"1 failed, 1 passed, \d+ deselected, 1 error", outcome(result))
+    assert re.fullmatch(r"1 failed, 1 passed, \d+ deselected, 1 error", counts(result))
     assert "override the fixture make_store" in result.stdout
     assert "E       assert [] == [FailedSess" in result.stdout
 
 
 def test_the_example_project_passes_on_its_own(run):
     files = {path.name: path.read_text() for path in EXAMPLE.iterdir() if path.is_file()}
-    assert re.fullmatch(r"\d+ passed", outcome(run(files)))
+    assert re.fullmatch(r"\d+ passed", counts(run(files)))
 
 
-def test_what_the_page_and_the_readme_show_is_so(run):
+def test_the_code_on_the_page_and_in_the_readme_works(run):
     [shown] = [block for block in blocks(ROOT / "README.md") if "(samsara" in block]
     every = [shown, *blocks(EXAMPLE / "README.md")]
     [recipe] = [block for block in every if "pytest_asyncio_loop_factories" in block]
@@ -204,7 +204,7 @@ def test_what_the_page_and_the_readme_show_is_so(run):
     files = {f"test_block_{number}.py": block for number, block in enumerate(every)}
     assert len(files) == 5
     files["payroll.py"] = (EXAMPLE / "payroll.py").read_text()
-    assert re.fullmatch(r"\d+ passed", outcome(run(files, "--import-mode=prepend")))
+    assert re.fullmatch(r"\d+ passed", counts(run(files, "--import-mode=prepend")))
 
 
 FAST = """
@@ -226,7 +226,7 @@ async def test_fast():
 )
 def test_the_pages_recipe_for_pytest_asyncio_works(run):
     [recipe] = [one for one in blocks(EXAMPLE / "README.md") if "loop_factories" in one]
-    assert outcome(run({"conftest.py": recipe, "test_it.py": FAST})) == "1 passed"
+    assert counts(run({"conftest.py": recipe, "test_it.py": FAST})) == "1 passed"
 
 
 def test_the_wheel_has_the_plugin_beside_the_package():

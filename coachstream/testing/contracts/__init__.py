@@ -1,11 +1,11 @@
-"""Suites for what you may write yourself: a store for checkpoints, a ledger for failed sessions.
+"""Test suites for your own checkpoint stores and ledgers of failed sessions.
 
-Each is a class to subclass in a test module; ordinary tests, for pytest without any plugin.
+Each is a class to subclass in a test module. The tests are ordinary ones and need no pytest plugin.
 """
 
 import pytest
 
-pytest.register_assert_rewrite(f"{__name__}.ledger", f"{__name__}.store")  # failures tell more so
+pytest.register_assert_rewrite(f"{__name__}.ledger", f"{__name__}.store")  # shows failed values
 
 from .ledger import LedgerContract  # noqa: E402  # see above
 from .store import StoreContract  # noqa: E402  # see above

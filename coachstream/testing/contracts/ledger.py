@@ -1,4 +1,4 @@
-"""What every ledger promises, as tests."""
+"""The test suite that every ledger must pass."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,10 +10,10 @@ import pytest
 
 from coachstream import CoachingSession, FailedSession, Ledger, replay
 
-from .loops import Another, on_a_loop
+from .loops import Opener, on_a_loop
 
 MakeLedger = Callable[[], Ledger | AbstractAsyncContextManager[Ledger]]
-Ledgers = Another[Ledger]
+Ledgers = Opener[Ledger]
 
 SESSION = (
     '{{"id":"{}","updatedAtTime":"2026-01-01T00:00:00.000Z","driver":{{"driverId":"7"}},'
@@ -22,35 +22,35 @@ SESSION = (
 
 
 class LedgerContract:
-    """Tests that a `coachstream.Ledger` of yours has to pass.
+    """Tests that your own `coachstream.Ledger` must pass.
 
-    Subclass it in a test module, with a fixture that returns how to make one::
+    Subclass it in a test module, with a fixture that returns a factory::
 
         class TestMyLedger(LedgerContract):
             @pytest.fixture
             def make_ledger(self, tmp_path):
-                return lambda: MyLedger(tmp_path / "place")
+                return lambda: MyLedger(tmp_path / "ledger")
 
-    Each test calls what the fixture returned once or several times, on a running loop; each result
-    is a ledger on the same storage, which is empty when the test begins. It may return a ledger,
-    which is closed at the end if it has ``aclose``, or an async context manager of one.
+    Each test calls the factory once or several times, on a running loop. Each result must use the
+    same storage, which is empty when the test begins. The factory may return a ledger, which is
+    closed at the end if it has ``aclose``, or an async context manager of one.
     """
 
     @pytest.fixture
     def make_ledger(self) -> MakeLedger:
-        """Return what makes a ledger; yours to override."""
-        raise NotImplementedError("override the fixture make_ledger: return what makes a ledger")
+        """Return a factory for ledgers; override this."""
+        raise NotImplementedError("override the fixture make_ledger: return a factory for ledgers")
 
     @on_a_loop
     async def test_what_is_added_is_listed_until_it_is_removed(self, make_ledger: Ledgers) -> None:
         ledger = await make_ledger()
-        assert await _kept(ledger) == []
+        assert await _listed(ledger) == []
         one, two = _failed("a"), _failed("b", outcome="skipped")
         await ledger.add(one)
         await ledger.add(two)
-        assert await _kept(ledger) == [one, two]
+        assert await _listed(ledger) == [one, two]
         await ledger.remove(one)
-        assert await _kept(ledger) == [two]
+        assert await _listed(ledger) == [two]
 
     @on_a_loop
     async def test_the_oldest_comes_first(self, make_ledger: Ledgers) -> None:
@@ -58,7 +58,7 @@ class LedgerContract:
         added = [_failed(name) for name in "cabd"]
         for one in added:
             await ledger.add(one)
-        assert await _kept(ledger) == added
+        assert await _listed(ledger) == added
 
     @on_a_loop
     async def test_removing_what_is_not_there_is_harmless(self, make_ledger: Ledgers) -> None:
@@ -67,7 +67,7 @@ class LedgerContract:
         await ledger.add(_failed("a"))
         for _ in range(2):
             await ledger.remove(_failed("a"))
-        assert await _kept(ledger) == []
+        assert await _listed(ledger) == []
 
     @on_a_loop
     async def test_one_that_fails_again_is_kept_once(self, make_ledger: Ledgers) -> None:
@@ -75,9 +75,9 @@ class LedgerContract:
         await ledger.add(_failed("a"))
         again = _failed("a", attempts=6)
         await ledger.add(again)
-        assert await _kept(ledger) == [again]
+        assert await _listed(ledger) == [again]
         await ledger.remove(again)
-        assert await _kept(ledger) == []
+        assert await _listed(ledger) == []
 
     @on_a_loop
     async def test_one_is_removed_as_it_is_now_by_what_it_was(self, make_ledger: Ledgers) -> None:
@@ -86,7 +86,7 @@ class LedgerContract:
         await ledger.add(before)
         await ledger.add(_failed("a", attempts=6))
         await ledger.remove(before)
-        assert await _kept(ledger) == []
+        assert await _listed(ledger) == []
 
     @on_a_loop
     async def test_consumers_do_not_interfere(self, make_ledger: Ledgers) -> None:
@@ -95,7 +95,7 @@ class LedgerContract:
         await ledger.add(mine)
         await ledger.add(theirs)
         await ledger.remove(mine)
-        assert await _kept(ledger) == [theirs]
+        assert await _listed(ledger) == [theirs]
 
     @on_a_loop
     async def test_every_field_survives(self, make_ledger: Ledgers) -> None:
@@ -112,21 +112,21 @@ class LedgerContract:
             raw='{"not": "a session", "x": "' + "y" * 100_000 + '"}',
         )
         await ledger.add(one)
-        assert await _kept(ledger) == [one]
+        assert await _listed(ledger) == [one]
 
     @on_a_loop
     async def test_what_was_done_is_there_after_reopening(self, make_ledger: Ledgers) -> None:
         await (await make_ledger()).add(_failed("a"))
         await (await make_ledger()).add(_failed("b"))
         await (await make_ledger()).remove(_failed("a"))
-        assert await _kept(await make_ledger()) == [_failed("b")]
+        assert await _listed(await make_ledger()) == [_failed("b")]
 
     @on_a_loop
     async def test_many_may_be_added_at_once(self, make_ledger: Ledgers) -> None:
         ledger = await make_ledger()
         added = [_failed(str(number)) for number in range(20)]
         await asyncio.gather(*(ledger.add(one) for one in added))
-        assert {one.session_id for one in await _kept(ledger)} == {str(n) for n in range(20)}
+        assert {one.session_id for one in await _listed(ledger)} == {str(n) for n in range(20)}
 
     @on_a_loop
     async def test_it_may_change_while_it_is_listed(self, make_ledger: Ledgers) -> None:
@@ -136,13 +136,13 @@ class LedgerContract:
         listed = []
         async for one in ledger.list():
             listed.append(one.session_id)
-            assert len(listed) <= 3, "what is added meanwhile is listed again and again"
+            assert len(listed) <= 3, "what is added during the listing is listed again and again"
             if one.session_id == "b":
                 await ledger.add(_failed("b", attempts=6))
             else:
                 await ledger.remove(one)
         assert listed == ["a", "b", "c"]
-        assert await _kept(ledger) == [_failed("b", attempts=6)]
+        assert await _listed(ledger) == [_failed("b", attempts=6)]
 
     @on_a_loop
     async def test_a_replay_leaves_what_failed_again(self, make_ledger: Ledgers) -> None:
@@ -156,7 +156,7 @@ class LedgerContract:
 
         result = await replay(ledger, handle)
         assert (result.handled, result.failed) == (2, 1)
-        [left] = await _kept(ledger)
+        [left] = await _listed(ledger)
         assert (left.session_id, left.attempts, left.error) == ("b", 6, "ValueError: still")
 
 
@@ -179,5 +179,5 @@ def _failed(
     )
 
 
-async def _kept(ledger: Ledger) -> list[FailedSession]:
+async def _listed(ledger: Ledger) -> list[FailedSession]:
     return [one async for one in ledger.list()]

@@ -1,4 +1,4 @@
-"""How the suites' tests run: each on a loop of its own, whatever plugin there is."""
+"""Runs each test of the suites on an event loop of its own, whatever plugins are installed."""
 
 import asyncio
 import functools
@@ -8,16 +8,16 @@ from typing import Any, Protocol, TypeVar, cast
 
 T = TypeVar("T")
 
-Another = Callable[[], Awaitable[T]]
-"""Opens one more, on the same storage; it is closed when the test is over."""
+Opener = Callable[[], Awaitable[T]]
+"""Opens one more on the same storage; it is closed at the end of the test."""
 
 
-class _Closing(Protocol):
+class _Closable(Protocol):
     async def aclose(self) -> None: ...
 
 
 def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Make an ordinary test of an async one, and of each fixture in it an `Another`."""
+    """Turn an async test into an ordinary one, and each of its fixtures into an `Opener`."""
 
     @functools.wraps(test)
     def run(self: object, **makers: Callable[[], object]) -> None:
@@ -38,5 +38,5 @@ async def _open(stack: AsyncExitStack, make: Callable[[], object]) -> object:
     if hasattr(made, "__aenter__"):
         return await stack.enter_async_context(cast("AbstractAsyncContextManager[object]", made))
     if hasattr(made, "aclose"):
-        stack.push_async_callback(cast("_Closing", made).aclose)
+        stack.push_async_callback(cast("_Closable", made).aclose)
     return made

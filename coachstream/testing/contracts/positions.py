@@ -1,4 +1,4 @@
-"""Positions to keep."""
+"""Positions for the store suite to save."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -19,7 +19,7 @@ TEXTS = (
     "é e\u0301 \U0001f69a \u2028",
     "opaque" * 700,
 )
-"""What an opaque cursor, an id or a query may hold."""
+"""Values that an opaque cursor, an id or a query may have."""
 TIMES = (
     datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC),
     NOON + timedelta(microseconds=1),
@@ -29,12 +29,12 @@ TIMES = (
 
 
 def at(cursor: str | None) -> Position:
-    """Return a position that has a cursor and nothing else."""
+    """Return a position with a cursor and no other progress."""
     return Position(query=QUERY, origin=QUERY, cursor=cursor)
 
 
 def full(keys: int) -> Position:
-    """Return a position with every field in use, and so many settled keys."""
+    """Return a position that uses every field, with so many settled keys."""
     return Position(
         query=QUERY,
         origin="startTime=2025-01-01T00%3A00%3A00Z",
@@ -47,8 +47,8 @@ def full(keys: int) -> Position:
     )
 
 
-def odd() -> Iterator[Position]:
-    """Yield positions that a careless store changes."""
+def edge_cases() -> Iterator[Position]:
+    """Yield positions that a careless store would change."""
     yield at(None)
     yield full(0)
     for text in TEXTS:

@@ -1,4 +1,4 @@
-"""What every store promises, as tests."""
+"""The test suite that every checkpoint store must pass."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -11,8 +11,8 @@ from anyio.lowlevel import checkpoint
 from coachstream import Position, StaleCheckpointError
 from coachstream.checkpoints import Checkpoint, CheckpointStore
 
-from .loops import Another, on_a_loop
-from .positions import at, full, odd
+from .loops import Opener, on_a_loop
+from .positions import at, edge_cases, full
 
 NAMES = (
     "payroll",
@@ -43,35 +43,35 @@ NAMES = (
 )
 
 STEPS = (*range(12), *range(12, 120, 3))
-"""After how many steps of the loop something is cancelled."""
+"""Numbers of loop iterations after which an operation is cancelled."""
 
 MakeStore = Callable[[], CheckpointStore | AbstractAsyncContextManager[CheckpointStore]]
-Stores = Another[CheckpointStore]
+Stores = Opener[CheckpointStore]
 
 
 class StoreContract:
-    """Tests that a `coachstream.checkpoints.CheckpointStore` of yours has to pass.
+    """Tests that your own `coachstream.checkpoints.CheckpointStore` must pass.
 
-    Subclass it in a test module, with a fixture that returns how to make one::
+    Subclass it in a test module, with a fixture that returns a factory::
 
         class TestMyStore(StoreContract):
             @pytest.fixture
             def make_store(self, tmp_path):
-                return lambda: MyStore(tmp_path / "place")
+                return lambda: MyStore(tmp_path / "checkpoints")
 
-    Each test calls what the fixture returned once or several times, on a running loop, and takes
-    each result for another process's store on the same storage, which is empty when the test
-    begins. It may return a store, which is closed at the end if it has ``aclose``, or an async
-    context manager of one. No plugin for asyncio is needed, and none is in the way.
+    Each test calls the factory once or several times, on a running loop. Each result stands for
+    the store of another process and must use the same storage, which is empty when the test begins.
+    The factory may return a store, which is closed at the end if it has ``aclose``, or an async
+    context manager of one. The tests need no asyncio plugin, and work with any.
     """
 
     names: Sequence[str] = NAMES
-    """Names that must not get in each other's way; fewer, if your service's names are plain."""
+    """Names that must not interfere; override this if your service's names are plain."""
 
     @pytest.fixture
     def make_store(self) -> MakeStore:
-        """Return what makes a store; yours to override."""
-        raise NotImplementedError("override the fixture make_store: return what makes a store")
+        """Return a factory for stores; override this."""
+        raise NotImplementedError("override the fixture make_store: return a factory for stores")
 
     @on_a_loop
     async def test_an_unknown_name_has_nothing(self, make_store: Stores) -> None:
@@ -94,7 +94,7 @@ class StoreContract:
     @on_a_loop
     async def test_any_position_survives(self, make_store: Stores) -> None:
         store = await make_store()
-        for revision, position in enumerate(odd()):
+        for revision, position in enumerate(edge_cases()):
             await store.save("payroll", position, after=revision)
             assert await _position_in(store) == position
 
@@ -120,11 +120,11 @@ class StoreContract:
     ) -> None:
         store = await make_store()
         await store.save("payroll", at("c1"), after=0)
-        kept = await store.save("payroll", at("c2"), after=1)
+        stored = await store.save("payroll", at("c2"), after=1)
         for after in (0, 1, 3, -1, 10**6):
             with pytest.raises(StaleCheckpointError):
                 await store.save("payroll", at("mine"), after=after)
-            assert await store.load("payroll") == kept, f"a save after {after}, refused, was kept"
+            assert await store.load("payroll") == stored, f"a save after {after} was stored"
 
     @on_a_loop
     async def test_a_save_after_a_revision_of_nothing_is_refused(self, make_store: Stores) -> None:
@@ -173,7 +173,7 @@ class StoreContract:
         saved = await store.save("payroll", at("c0"), after=0)
         for steps in STEPS:
             mine = full(steps * 10)
-            await _cancelled(store.save("payroll", mine, after=saved.revision), steps)
+            await _run_and_cancel(store.save("payroll", mine, after=saved.revision), steps)
             found = await store.load("payroll")
             assert found in (saved, Checkpoint(position=mine, revision=saved.revision + 1))
             saved = await _save_next(store, at(f"after c{steps}"))
@@ -185,18 +185,18 @@ class StoreContract:
         await store.save("payroll", at("c0"), after=0)
         await store.save("other", at("other"), after=0)
         for steps in STEPS:
-            await _cancelled(store.load("other"), steps)
+            await _run_and_cancel(store.load("other"), steps)
             assert await _position_in(store) == at("c0")
 
 
 async def _position_in(store: CheckpointStore, name: str = "payroll") -> Position:
     found = await store.load(name)
-    assert found is not None, f"nothing is kept for {name!r}"
+    assert found is not None, f"nothing is stored for {name!r}"
     return found.position
 
 
 async def _race(stores: Sequence[CheckpointStore], name: str, after: int) -> None:
-    """Have many save at once; all the same position, on which two consumers may well agree."""
+    """Save many times at once; all the same position, because two consumers may agree on it."""
     for revision in range(after):
         await stores[0].save(name, at("old"), after=revision)
     saves = (stores[n % len(stores)].save(name, at("new"), after=after) for n in range(12))
@@ -207,8 +207,8 @@ async def _race(stores: Sequence[CheckpointStore], name: str, after: int) -> Non
     assert await stores[0].load(name) == won[0]
 
 
-async def _cancelled(work: Coroutine[Any, Any, object], steps: int) -> None:
-    """Run something for so many steps of the loop, and then cancel it."""
+async def _run_and_cancel(work: Coroutine[Any, Any, object], steps: int) -> None:
+    """Run ``work`` for so many iterations of the loop, then cancel it."""
     task = asyncio.ensure_future(work)
     for _ in range(steps):
         await checkpoint()
@@ -217,12 +217,12 @@ async def _cancelled(work: Coroutine[Any, Any, object], steps: int) -> None:
 
 
 async def _save_next(store: CheckpointStore, position: Position) -> Checkpoint:
-    """Save on what is there; over a network, a save that was cancelled may still land."""
+    """Save after the stored revision; over a network, a cancelled save may still arrive."""
     for _ in range(3):
         found = await store.load("payroll")
-        assert found is not None, "a cancelled save has lost what was there"
+        assert found is not None, "a cancelled save has lost the checkpoint"
         try:
             return await store.save("payroll", position, after=found.revision)
         except StaleCheckpointError:
             continue
-    raise AssertionError("someone keeps saving")
+    raise AssertionError("three saves in a row were refused as stale")
