@@ -1,6 +1,6 @@
-"""The command line: a demo, a server to try things on, and the feed as lines of JSON.
+"""The command line: a demo, a local server to test against, and the feed as lines of JSON.
 
-It may import everything but ``testing``; nothing imports it. Each command has a module of its own.
+It may import everything except ``testing``; nothing imports it. Each command has its own module.
 """
 
 from coachstream import __version__
@@ -9,7 +9,7 @@ try:
     import click
 
     from . import demo, emulate, tail
-except ModuleNotFoundError as error:  # the library itself does without them
+except ModuleNotFoundError as error:  # the library itself needs neither
     missing = str(error.name).partition(".")[0]
     raise SystemExit(f"the command line needs {missing}: pip install 'coachstream[cli]'") from None
 
@@ -17,7 +17,7 @@ except ModuleNotFoundError as error:  # the library itself does without them
 @click.group()
 @click.version_option(__version__, prog_name="coachstream")
 def main() -> None:
-    """Follow Samsara's coaching sessions. Begin with `coachstream demo`: it needs no account."""
+    """Follow Samsara's coaching sessions. Start with `coachstream demo`: it needs no account."""
 
 
 for module in (demo, emulate, tail):

@@ -1,7 +1,7 @@
-"""What ``coachstream demo`` does: read the past, follow the present, meet trouble, lose nothing.
+"""``coachstream demo``: backfill, live changes, faults, a restart, and a count of what was lost.
 
-It is an example, too: from `_use` down to `_into_words`, the library is used as your own program
-would use it; what comes before sets up the server.
+It is also an example: from `_use_library` to the end, the code uses the library as your own
+program would. The code before that sets up the server.
 """
 
 import sys
@@ -34,7 +34,7 @@ from . import running
 from .demo_view import DemoView
 
 Key = tuple[str, datetime]
-"""Names one version of a session, as `CoachingSession.key` does."""
+"""Identifies one version of a session, as `CoachingSession.key` does."""
 
 Handle = Callable[[CoachingSession], None]
 
@@ -43,39 +43,40 @@ DRIVERS = 60
 CHANGES_PER_HOUR = 4500.0
 PAGE_SIZE = 100
 POLL_INTERVAL = 2.0
-"""Shorter than the five seconds Samsara documents, because nobody likes to wait for a demo. In a
-program of your own, leave ``poll_interval`` out."""
+"""Shorter than the five seconds that Samsara documents, to keep the demo short. In your own
+program, leave ``poll_interval`` out."""
 
 INTRO = """\
 This is coachstream at work. It needs no token, and nothing leaves this machine:
-a stand-in for Samsara's API runs in here, too, at {url}.
+an emulator of Samsara's API runs in the same process, at {url}.
 It holds {sessions:,} coaching sessions of {drivers} drivers, changed in the last {days} days,
-and about once a second something happens to one of them. Some things go wrong
-on purpose. In the end we count what was lost. To be quick, the demo asks every
-2 seconds; with Samsara, leave it at 5."""
+and about one session changes per second. Some requests fail on purpose.
+At the end, the demo counts what was lost. To be quick, it polls every
+2 seconds; with Samsara, keep the default of 5."""
 
-TROUBLE = {
+FAULT_NAMES = {
     "empty_page": "an empty page",
     "refuse": 'a "too many requests"',
-    "hang_up": "a connection hung up",
+    "hang_up": "a lost connection",
 }
 
 
 @click.command("demo")
 @click.option("--sessions", default=3000, show_default=True, type=click.IntRange(1))
-@click.option("--seed", default=1, show_default=True, help="Another one, another company.")
+@click.option(
+    "--seed", default=1, show_default=True, help="Random seed; another number gives other data."
+)
 @click.option(
     "--seconds",
     default=15.0,
     show_default=True,
     type=click.FloatRange(0, 3600),
-    help="How long to follow what changes.",
+    help="How long to follow live changes.",
 )
 def command(*, sessions: int, seed: int, seconds: float) -> None:
-    """Show the library at work, on this machine alone.
+    """Show the library at work against an emulator on this machine.
 
-    Needs neither token nor network. Takes about half a minute, and exits with 1 if a session is
-    lost on the way.
+    Needs no token and no network. Takes about half a minute. Exits with 1 if a session was lost.
     """
     console = Console(force_terminal=sys.stdout.isatty())
 
@@ -87,7 +88,7 @@ def command(*, sessions: int, seed: int, seconds: float) -> None:
 
 
 async def run(console: Console, *, sessions: int, seed: int, seconds: float) -> bool:
-    """Show everything, and return whether nothing was lost."""
+    """Run the whole demo; return whether nothing was lost."""
     now = SystemClock().now()
     world = World(
         seed,
@@ -97,88 +98,92 @@ async def run(console: Console, *, sessions: int, seed: int, seconds: float) -> 
         history=HISTORY,
         changes_per_hour=CHANGES_PER_HOUR,
     )
-    screen = DemoView(console)
-    async with Emulator(world, faults=_trouble(sessions), page_size=PAGE_SIZE) as api:
-        screen.say(INTRO.format(url=api.url, sessions=sessions, drivers=DRIVERS, days=HISTORY.days))
-        handled = await _use(api, screen, since=now - HISTORY, seconds=seconds)
-        return _verdict(api, handled, screen)
+    view = DemoView(console)
+    async with Emulator(world, faults=_faults(sessions), page_size=PAGE_SIZE) as api:
+        view.print(INTRO.format(url=api.url, sessions=sessions, drivers=DRIVERS, days=HISTORY.days))
+        handled = await _use_library(api, view, since=now - HISTORY, seconds=seconds)
+        return _report(api, handled, view)
 
 
-def _trouble(sessions: int) -> list[Fault]:
-    """Return what goes wrong while the past is read, spread over its pages."""
-    quiet = [serve(route="sessions")] * (sessions // PAGE_SIZE // 3)
+def _faults(sessions: int) -> list[Fault]:
+    """Return the faults during the backfill, spread over its pages."""
+    normal = [serve(route="sessions")] * (sessions // PAGE_SIZE // 3)
     too_many = refuse(429, retry_after=1.25, route="sessions")
-    return [*quiet, empty_page(route="sessions"), *quiet, too_many]
+    return [*normal, empty_page(route="sessions"), *normal, too_many]
 
 
-def _verdict(api: Emulator, handled: Counter[Key], screen: DemoView) -> bool:
-    """Compare what was handled with what the server has and has sent; say what came of it."""
+def _report(api: Emulator, handled: Counter[Key], view: DemoView) -> bool:
+    """Compare what was handled with what the server holds and has served; print the result."""
     latest = api.world.latest()
     served = {key for request in api.requests for key in request.served}
-    due = {(name, datetime.fromisoformat(stamp)) for name, stamp in latest | served}
-    missing = sorted(due - handled.keys())
-    met = Counter(r.fault.kind for r in api.requests if r.fault and r.fault.kind != "serve")
-    trouble = ", ".join(TROUBLE[kind] for kind in met) or "none"
-    asked = [request.at for request in api.requests if request.path.endswith("/stream")]
+    expected = {(id_, datetime.fromisoformat(stamp)) for id_, stamp in latest | served}
+    missing = sorted(expected - handled.keys())
+    faults = Counter(r.fault.kind for r in api.requests if r.fault and r.fault.kind != "serve")
+    names = ", ".join(FAULT_NAMES[kind] for kind in faults) or "none"
+    times = [request.at for request in api.requests if request.path.endswith("/stream")]
 
-    screen.heading("The count")
-    screen.say(f"   sessions   {len(latest):,} in the server's world at the end")
-    screen.say(f"   versions   {len(due):,} to be handled, {len(due) - len(missing):,} handled")
-    screen.say(f"   repeats    {handled.total() - len(handled)}, by going on where we left off")
-    screen.say(
-        f"   requests   {len(api.requests)}; for sessions at most {_busiest_second(asked)} a "
-        "second (allowed: 5)"
+    view.heading("Result")
+    view.print(f"   sessions   {len(latest):,} on the server at the end")
+    view.print(
+        f"   versions   {len(expected):,} expected, {len(expected) - len(missing):,} handled"
     )
-    screen.say(f"   trouble    {met.total()}: {trouble}")
+    view.print(f"   repeats    {handled.total() - len(handled)} delivered again after a resume")
+    view.print(
+        f"   requests   {len(api.requests)}; for sessions at most {_busiest_second(times)} per "
+        "second (limit: 5)"
+    )
+    view.print(f"   faults     {faults.total()}: {names}")
     if missing:
-        name, stamp = missing[0]
-        screen.say(f"LOST: {len(missing):,}, such as session {name} of {stamp}.", "bold red")
+        id_, stamp = missing[0]
+        view.print(f"LOST: {len(missing):,}, such as session {id_} of {stamp}.", "bold red")
     else:
-        screen.say("Nothing was lost.", "bold green")
+        view.print("Nothing was lost.", "bold green")
     return not missing
 
 
 def _busiest_second(times: Sequence[float]) -> int:
-    """Return the most of these moments, in order, that lie in any one second."""
+    """Return the highest number of ``times`` within any one second."""
     return max((sum(at <= t < at + 1 for t in times) for at in times), default=0)
 
 
-# The library in use
+# How to use the library
 
 
-async def _use(api: Emulator, screen: DemoView, *, since: datetime, seconds: float) -> Counter[Key]:
+async def _use_library(
+    api: Emulator, view: DemoView, *, since: datetime, seconds: float
+) -> Counter[Key]:
     """Return how often each version of a session was handled."""
     handled: Counter[Key] = Counter()
-    store: dict[str, bytes] = {}  # a program of yours says store="sqlite:place.db"
+    store: dict[str, bytes] = {}  # in your program: store="sqlite:checkpoints.db"
 
     def handle(session: CoachingSession) -> None:
         handled[session.key] += 1
 
     def observe(event: Event) -> None:
         if isinstance(event, RequestStarted):
-            screen.requests += 1
-        if words := _into_words(event):
-            screen.say(f"   ! {words}", "yellow")
-        screen.refresh()
+            view.requests += 1
+        if text := _describe(event):
+            view.print(f"   ! {text}", "yellow")
+        view.refresh()
 
     async with Client("any-token", base_url=api.url, observer=observe) as client:
-        screen.heading("The past, at the 5 requests a second that Samsara allows")
+        view.heading("Backfill, at the 5 requests per second that Samsara allows")
         stream = client.sessions.stream(
             start_time=since, name="demo", store=store, poll_interval=POLL_INTERVAL
         )
-        await _read_the_past(stream, handle, screen, since)
+        await _backfill(stream, handle, view, since)
 
-        screen.heading("A driver gets a coach, and loses them again")
-        await _change_a_coach(client, api.world.drivers, screen)
+        view.heading("Assign a coach to a driver, then remove the coach")
+        await _change_coach(client, api.world.drivers, view)
 
         api.faults.append(hang_up(route="sessions"))
         if seconds:
-            screen.heading(f"The present, for {seconds:g} seconds")
-            await _follow(stream, handle, screen, seconds)
+            view.heading(f"Live changes, for {seconds:g} seconds")
+            await _follow(stream, handle, view, seconds)
 
-        # From here on nothing happens in the server's world, so that there is an end to reach.
+        # Stop the server's clock, so that no more changes come and the stream can catch up.
         api.world.follow(None)
-        screen.heading("A restart: a new stream, which knows only what the first one has saved")
+        view.heading("Restart: a new stream resumes from the saved checkpoint")
         await stream.aclose()
         stream = client.sessions.stream(
             start_time=since, name="demo", store=store, poll_interval=POLL_INTERVAL
@@ -186,74 +191,72 @@ async def _use(api: Emulator, screen: DemoView, *, since: datetime, seconds: flo
         async for page in _until_caught_up(stream):
             for session in page.sessions:
                 handle(session)
-            screen.say(f"   {len(page.sessions)} sessions that were not settled before")
+            view.print(f"   {len(page.sessions)} sessions that were not settled before the restart")
     return handled
 
 
 async def _until_caught_up(stream: SessionStream) -> AsyncIterator[Page]:
-    """Yield pages until the server has nothing more for now; the stream itself would go on."""
+    """Yield pages until the server has no more for now; the stream itself would continue."""
     async for page in stream.pages():
         yield page
         if not page.has_next_page:
             return
 
 
-async def _read_the_past(
-    stream: SessionStream, handle: Handle, screen: DemoView, since: datetime
-) -> None:
+async def _backfill(stream: SessionStream, handle: Handle, view: DemoView, since: datetime) -> None:
     count = 0
-    with screen.progress() as progress:
+    with view.progress() as progress:
         async for page in _until_caught_up(stream):
             for session in page.sessions:
                 handle(session)
                 count += 1
-                # Sessions come in the order of their updates, so the time tells how far we are.
+                # Sessions are ordered by update time, so the time shows the progress.
                 progress((session.updated_at_time - since) / HISTORY, f"{count:,} sessions")
         progress(1.0, f"{count:,} sessions")
 
 
-async def _change_a_coach(client: Client, drivers: Sequence[str], screen: DemoView) -> None:
+async def _change_coach(client: Client, drivers: Sequence[str], view: DemoView) -> None:
     coaches = {
         assignment.driver.driver_id: assignment.coach_id
         async for assignment in client.assignments.list()
     }
-    screen.say(f"   {len(coaches)} of {len(drivers)} drivers have a coach")
-    driver = next((one for one in drivers if one not in coaches), drivers[0])
+    view.print(f"   {len(coaches)} of {len(drivers)} drivers have a coach")
+    driver = next((driver for driver in drivers if driver not in coaches), drivers[0])
     coach = next(coach for coach in coaches.values() if coach is not None)
-    made = await client.assignments.assign(driver, coach)
-    screen.say(f"   driver {driver} is now coached by {made.coach_id}")
+    assigned = await client.assignments.assign(driver, coach)
+    view.print(f"   driver {driver} now has coach {assigned.coach_id}")
     removed = await client.assignments.unassign(driver)
-    screen.say(f"   driver {driver} is now coached by {removed.coach_id or 'nobody'} again")
+    view.print(f"   driver {driver} now has {removed.coach_id or 'no coach'}")
 
 
-async def _follow(stream: SessionStream, handle: Handle, screen: DemoView, seconds: float) -> None:
+async def _follow(stream: SessionStream, handle: Handle, view: DemoView, seconds: float) -> None:
     clock = SystemClock()
     end = clock.monotonic() + seconds
-    with screen.table(stream):
+    with view.table(stream):
         async for page in stream.pages():
             for session in page.sessions:
                 handle(session)
-                screen.add(session)
+                view.add(session)
             if clock.monotonic() >= end and not page.has_next_page:
                 break
 
 
-def _into_words(event: Event) -> str | None:
-    """Tell of what a user may want to know; of most events, nothing."""
+def _describe(event: Event) -> str | None:
+    """Describe an event that is of interest to a user; None for most events."""
     match event:
         case LimitLowered():
             return (
-                f'told "too many requests": we wait {event.delay:.2f} s, '
-                f"then go at {event.pace:.0%} of the speed"
+                f'"too many requests": all requests wait {event.delay:.2f} s, '
+                f"then continue at {event.pace:.0%} of the rate"
             )
         case RetryScheduled(error=RateLimitError()):
-            return None  # the same story, which LimitLowered tells
+            return None  # LimitLowered already reports it
         case RetryScheduled():
             lost = isinstance(event.error, ConnectionLostError)
-            what = "the connection was hung up" if lost else str(event.error)
-            soon = "at once" if event.delay < 0.05 else f"in {event.delay:.2f} s"
-            return f"{what}; we ask again {soon}"
+            what = "the connection was lost" if lost else str(event.error)
+            when = "immediately" if event.delay < 0.05 else f"in {event.delay:.2f} s"
+            return f"{what}; retrying {when}"
         case PageRead(sessions=0, has_next_page=True):
-            return "an empty page, which is not the end: the server says there is more"
+            return "an empty page, but not the end: hasNextPage is true"
         case _:
             return None

@@ -1,4 +1,4 @@
-"""What the demo shows: a moving picture in a terminal, plain lines anywhere else."""
+"""The output of the demo: a live display in a terminal, plain lines elsewhere."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,84 +13,84 @@ from coachstream import CoachingSession, SessionStream
 
 
 class DemoView:
-    """Shows what happens: a moving picture in a terminal, plain lines anywhere else."""
+    """Shows the progress: a live display in a terminal, plain lines elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self.requests = 0
         self._console = console
-        self._moving = console.is_terminal and not console.is_dumb_terminal
-        self._chapter = 0
+        self._is_live = console.is_terminal and not console.is_dumb_terminal
+        self._section = 0
         self._live: Live | None = None
         self._stream: SessionStream | None = None
         self._rows: deque[tuple[str, ...]] = deque(maxlen=10)
 
-    def say(self, text: str, style: str | None = None) -> None:
-        """Print a line, above what moves."""
-        # Only a terminal has a width; in a file or a pipe a line stays one.
+    def print(self, text: str, style: str | None = None) -> None:
+        """Print a line, above the live display."""
+        # Only a terminal has a width; lines in a file or pipe must not wrap.
         self._console.print(
-            text, style=style, markup=False, highlight=False, soft_wrap=not self._moving
+            text, style=style, markup=False, highlight=False, soft_wrap=not self._is_live
         )
 
     def heading(self, text: str) -> None:
-        """Begin a chapter."""
-        self._chapter += 1
-        self.say(f"\n{self._chapter}. {text}", "bold")
+        """Print the heading of the next section."""
+        self._section += 1
+        self.print(f"\n{self._section}. {text}", "bold")
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[float, str], None]]:
-        """Yield what moves a bar: call it with the share that is done, and words."""
-        if not self._moving:
-            yield self._tell_each_fifth()
+        """Yield a function that updates a progress bar with the share done and a text."""
+        if not self._is_live:
+            yield self._print_each_fifth()
             return
         columns = (
             TextColumn("  "),
             BarColumn(48),
             TaskProgressColumn(),
-            TextColumn("{task.fields[words]}"),
+            TextColumn("{task.fields[text]}"),
         )
         with Progress(*columns, console=self._console) as bar:
-            task = bar.add_task("", total=1.0, words="")
-            yield lambda share, words: bar.update(task, completed=share, words=words)
+            task = bar.add_task("", total=1.0, text="")
+            yield lambda share, text: bar.update(task, completed=share, text=text)
 
-    def _tell_each_fifth(self) -> Callable[[float, str], None]:
-        told = 0
+    def _print_each_fifth(self) -> Callable[[float, str], None]:
+        printed = 0
 
-        def tell(share: float, words: str) -> None:
-            nonlocal told
-            if int(share * 5) > told:
-                told = int(share * 5)
-                self.say(f"   {words}, {share:.0%} of the time")
+        def update(share: float, text: str) -> None:
+            nonlocal printed
+            if int(share * 5) > printed:
+                printed = int(share * 5)
+                self.print(f"   {text}, {share:.0%} of the period")
 
-        return tell
+        return update
 
     @contextmanager
     def table(self, stream: SessionStream) -> Iterator[None]:
-        """Show the sessions that are added, newest first, and how the stream is."""
+        """Show the sessions that are added, newest first, and the state of the stream."""
         self._stream = stream
-        if not self._moving:
+        if not self._is_live:
             yield
             return
-        with Live(self._drawn(), console=self._console, auto_refresh=False) as live:
+        with Live(self._draw_table(), console=self._console, auto_refresh=False) as live:
             self._live = live
             try:
                 yield
             finally:
                 self.refresh()
-                self._live = None  # what is told while all ends must not draw it again
+                self._live = None  # events during shutdown must not redraw it
 
     def add(self, session: CoachingSession) -> None:
-        """Take a session into the table."""
+        """Add a session to the table."""
         row = _row(session)
         self._rows.appendleft(row)
-        if not self._moving:
-            self.say("   {}  {:<8}  {}  {:<9}  {}  (coach: {})".format(*row))
+        if not self._is_live:
+            self.print("   {}  {:<8}  {}  {:<9}  {}  (coach: {})".format(*row))
 
     def refresh(self) -> None:
-        """Draw the table anew, if there is one."""
+        """Redraw the table, if it is shown."""
         if self._live is not None:
-            self._live.update(self._drawn(), refresh=True)
+            self._live.update(self._draw_table(), refresh=True)
 
-    def _drawn(self) -> Table:
+    def _draw_table(self) -> Table:
         assert self._stream is not None
         state = self._stream.health.state
         table = Table(

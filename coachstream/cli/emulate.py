@@ -1,4 +1,4 @@
-"""``coachstream emulate``: a stand-in for Samsara's API, to try programs on."""
+"""``coachstream emulate``: an emulator of Samsara's API, to test programs against."""
 
 import anyio
 import click
@@ -15,25 +15,27 @@ from .running import run
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Where to listen. Any but a loopback address lets other machines in.",
+    help="Address to listen on. Other machines can connect unless it is a loopback address.",
 )
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--sessions", default=2000, show_default=True, type=click.IntRange(0))
 @click.option("--drivers", default=200, show_default=True, type=click.IntRange(1))
-@click.option("--seed", default=1, show_default=True, help="Another one, another company.")
+@click.option(
+    "--seed", default=1, show_default=True, help="Random seed; another number gives other data."
+)
 @click.option(
     "--speed",
     default=1.0,
     show_default=True,
     type=click.FloatRange(0),
-    help="Seconds that pass there in one of ours.",
+    help="Emulated seconds per real second.",
 )
 @click.option("--changes-per-hour", default=600.0, show_default=True, type=click.FloatRange(0))
 @click.option(
     "--token",
     envvar="COACHSTREAM_EMULATOR_TOKEN",
     show_envvar=True,
-    help="The only token let in. By default any is.",
+    help="Accept only this token (default: any).",
 )
 def command(
     *,
@@ -46,7 +48,7 @@ def command(
     changes_per_hour: float,
     token: str | None,
 ) -> None:
-    """Run a stand-in for Samsara's API, to try programs on. Ctrl-C ends it."""
+    """Run an emulator of Samsara's API, to test programs against. Ctrl-C stops it."""
     world = World(
         seed,
         drivers=drivers,
@@ -58,18 +60,18 @@ def command(
 
     async def serve() -> None:
         async with emulator:
-            _invite(emulator.url, host, token)
+            _print_usage(emulator.url, host, token)
             await anyio.sleep_forever()
 
     run(serve())
 
 
-def _invite(url: str, host: str, token: str | None) -> None:
-    """Say where it listens, and what to type in another terminal."""
-    click.echo(f"The emulator listens at {url}. Ctrl-C ends it.")
-    if host in {"0.0.0.0", "::"}:  # noqa: S104  # to warn of it, not to do it
-        click.echo("Other machines can reach it, too.", err=True)
-        # Plain HTTP is for loopback, so that is where this machine's own programs go.
+def _print_usage(url: str, host: str, token: str | None) -> None:
+    """Print the address, and a command to run in another terminal."""
+    click.echo(f"The emulator listens at {url}. Ctrl-C stops it.")
+    if host in {"0.0.0.0", "::"}:  # noqa: S104  # only to warn
+        click.echo("Warning: other machines can connect to it.", err=True)
+        # The client allows plain HTTP only to loopback addresses.
         url = url.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")  # noqa: S104  # same
-    word = "any" if token is None else "its-token"
-    click.echo(f"Try: {VARIABLE}={word} coachstream tail --base-url {url}")
+    value = "any" if token is None else "its-token"
+    click.echo(f"Try: {VARIABLE}={value} coachstream tail --base-url {url}")

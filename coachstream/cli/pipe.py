@@ -1,4 +1,4 @@
-"""A pipe to write to whose reader may be slow, or gone."""
+"""Writes to a pipe whose reader may be slow or gone."""
 
 import os
 import select
@@ -8,15 +8,15 @@ import anyio
 
 from ..clock import SystemClock
 
-LOOK_AGAIN = 0.5
-"""Seconds between two looks at whether anybody still reads."""
+CHECK_INTERVAL = 0.5
+"""Seconds between two checks of the pipe."""
 
 
 class PipeWriter:
-    """A file descriptor, written by a thread that can always be stopped.
+    """Writes to a file descriptor in a thread that can always be stopped.
 
-    A thread blocked in a write to a pipe that nobody empties would keep the process alive. So it
-    writes no more at a time than a pipe takes at once when ``poll`` calls it ready.
+    A thread blocked in a write to a full pipe would keep the process alive. So each write is no
+    larger than what a pipe accepts without blocking when ``poll`` reports it ready.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -24,27 +24,27 @@ class PipeWriter:
         self._stopped = False
 
     def stop(self) -> None:
-        """Have a write that was cancelled end soon."""
+        """Make the thread of a cancelled write end soon."""
         self._stopped = True
 
     async def write(self, text: bytes) -> None:
-        """Write all of it; raises BrokenPipeError when nobody reads any more."""
+        """Write all of ``text``; raises BrokenPipeError if the reader has closed the pipe."""
         await anyio.to_thread.run_sync(self._write, text, abandon_on_cancel=True)
 
     def _write(self, text: bytes) -> None:
         rest = memoryview(text)
         while rest and not self._stopped:
-            if self._ready(select.POLLOUT, LOOK_AGAIN):
+            if self._ready(select.POLLOUT, CHECK_INTERVAL):
                 rest = rest[os.write(self._descriptor, rest[: select.PIPE_BUF]) :]
 
-    async def when_unread(self, leave: Callable[[], None]) -> None:
-        """Call ``leave`` once nobody reads any more, though nothing may be there to write."""
+    async def watch_reader(self, on_closed: Callable[[], None]) -> None:
+        """Call ``on_closed`` once the reader has closed the pipe, even if nothing is written."""
         while not self._ready(0, 0):
-            await SystemClock().sleep(LOOK_AGAIN)
-        leave()
+            await SystemClock().sleep(CHECK_INTERVAL)
+        on_closed()
 
-    def _ready(self, what: int, seconds: float) -> bool:
-        """Tell whether ``what`` is possible within so many seconds; a broken pipe always is."""
+    def _ready(self, event: int, seconds: float) -> bool:
+        """Return whether ``event`` occurs within ``seconds``; a broken pipe is always ready."""
         poll = select.poll()
-        poll.register(self._descriptor, what)
+        poll.register(self._descriptor, event)
         return bool(poll.poll(1000 * seconds))

@@ -1,4 +1,4 @@
-"""What all commands share: running to the end, signals, and errors as one line."""
+"""Shared by all commands: running to the end, signals, and errors as one line."""
 
 import asyncio
 import signal
@@ -21,11 +21,11 @@ OPTIONS = {
     "coach_ids": "--coach-id",
     "session_statuses": "--status",
 }
-"""Where the command line calls an argument of the library by another name."""
+"""The options whose names differ from the library's arguments."""
 
 
 class RefusedError(click.ClickException):
-    """What was asked for makes no sense."""
+    """The command can't run with these options or in this environment."""
 
     exit_code = 2
 
@@ -39,13 +39,13 @@ def run(command: Coroutine[object, object, int | None]) -> NoReturn:
     except InvalidArgumentError as error:
         option = OPTIONS.get(error.argument, "--" + error.argument.replace("_", "-"))
         raise RefusedError(f"{option}: {one_line(error.problem)}") from None
-    except (CoachStreamError, OSError) as error:  # OSError: no room on the disk, a port in use
+    except (CoachStreamError, OSError) as error:  # OSError: disk full, port in use
         raise click.ClickException(one_line(str(error))) from None
     sys.exit(code)
 
 
 async def _until_signalled(command: Awaitable[int | None]) -> int | None:
-    """Await the command; Ctrl-C and SIGTERM cancel it, so that it stops as clean as ever."""
+    """Await the command; Ctrl-C and SIGTERM cancel it, so that it shuts down cleanly."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     received: list[int] = []
@@ -66,5 +66,5 @@ async def _until_signalled(command: Awaitable[int | None]) -> int | None:
 
 
 def one_line(text: str) -> str:
-    """Return the text with nothing in it that would break the line, or the terminal."""
+    """Return the text as one line without control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

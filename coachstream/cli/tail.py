@@ -26,10 +26,10 @@ from .running import RefusedError, run
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def _moment(
+def _parse_time(
     _context: click.Context, _parameter: click.Parameter, value: str | None
 ) -> datetime | None:
-    """Read ``7d`` as seven days ago, and anything else as a timestamp."""
+    """Parse ``7d`` as seven days ago, and anything else as a timestamp."""
     if value is None:
         return None
     try:
@@ -38,10 +38,10 @@ def _moment(
         moment = datetime.fromisoformat(value.upper())
     except (ValueError, OverflowError):
         raise click.BadParameter(
-            f"{value!r} is neither like 7d, 12h or 30m nor like 2026-03-01T08:00:00Z."
+            f"{value!r} is not a time like 7d, 12h, 30m or 2026-03-01T08:00:00Z."
         ) from None
     if moment.utcoffset() is None:
-        raise click.BadParameter(f"{value!r} has no time zone; put a Z after it for UTC.")
+        raise click.BadParameter(f"{value!r} has no time zone; append Z for UTC.")
     return moment
 
 
@@ -51,11 +51,11 @@ def _moment(
     metavar="WHEN",
     default="7d",
     show_default=True,
-    callback=_moment,
-    help="Begin with what changed then: 7d, 12h or 30m ago, or a time like 2026-03-01T08:00:00Z.",
+    callback=_parse_time,
+    help="Start with changes since 7d, 12h or 30m ago, or since a time like 2026-03-01T08:00:00Z.",
 )
 @click.option(
-    "--until", metavar="WHEN", callback=_moment, help="End there. Without it, go on for ever."
+    "--until", metavar="WHEN", callback=_parse_time, help="End at this time (default: never)."
 )
 @click.option("--driver-id", "driver_ids", multiple=True, help="Only this driver. Repeatable.")
 @click.option("--coach-id", "coach_ids", multiple=True, help="Only this coach. Repeatable.")
@@ -69,7 +69,9 @@ def _moment(
 @click.option("--events", is_flag=True, help="Include the events of each behaviour.")
 @click.option("--external-ids", is_flag=True, help="Include the drivers' external ids.")
 @click.option(
-    "--after", metavar="CURSOR", help="Go on from there, with all else as it was, times in full."
+    "--after",
+    metavar="CURSOR",
+    help="Resume from this cursor. Repeat the other options unchanged, with absolute times.",
 )
 @click.option(
     "--poll-interval",
@@ -77,12 +79,12 @@ def _moment(
     type=float,
     default=POLL_INTERVAL,
     show_default=True,
-    help="How long to wait when there is nothing new.",
+    help="Time between requests when there is nothing new.",
 )
 @click.option("--region", type=click.Choice(list(REGIONS)), default="us", show_default=True)
-@click.option("--base-url", metavar="URL", help="Another server, such as the emulator.")
-@click.option("--api-version", metavar="VERSION", help="Such as 2025-06-11.")
-@click.option("-v", "--verbose", count=True, help="Tell more on stderr; twice, everything.")
+@click.option("--base-url", metavar="URL", help="Use this server, such as an emulator.")
+@click.option("--api-version", metavar="VERSION", help="Version of the API, such as 2025-06-11.")
+@click.option("-v", "--verbose", count=True, help="Log more to stderr; -vv logs everything.")
 def command(
     *,
     since: datetime,
@@ -101,19 +103,19 @@ def command(
 ) -> None:
     """Write sessions to stdout as they change, one line of JSON each.
 
-    It is the server's own JSON, whole. Without --until it goes on until Ctrl-C, or until nobody
-    reads any more. What else there is to tell goes to stderr.
+    Each line is the server's own JSON, complete. Without --until, the command runs until Ctrl-C
+    or until the reader of its output is gone. Logs go to stderr.
 
-    The token is read from the environment variable SAMSARA_API_TOKEN and nowhere else: on a
-    command line, everyone who can list processes could see it.
+    The token is read only from the environment variable SAMSARA_API_TOKEN: on a command line,
+    everyone who can list processes could see it.
     """
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s")
     logging.getLogger("coachstream").setLevel(level)
     if not hasattr(select, "poll"):
-        raise RefusedError("tail needs to poll its pipe, which Windows does not offer.")
+        raise RefusedError("tail needs select.poll(), which Windows does not have.")
     if not os.environ.get(VARIABLE):
-        raise RefusedError(f"{VARIABLE} is not set: put your API token there.")
+        raise RefusedError(f"{VARIABLE} is not set. Set it to your API token.")
 
     async def copy() -> None:
         async with Client(region=region, base_url=base_url, api_version=api_version) as client:
@@ -128,36 +130,36 @@ def command(
                 after=after,
                 poll_interval=poll_interval,
                 keep_raw=True,
-                on_malformed=_leave_it_to_the_copy,
+                on_malformed=_settle_malformed,
             )
             try:
                 await _copy(stream)
             finally:
                 if verbose:
-                    _tell_position(stream, since, until)
+                    _print_position(stream, since, until)
 
     run(copy())
 
 
-def _tell_position(stream: SessionStream, since: datetime, until: datetime | None) -> None:
-    """Say how to go on: the server takes a cursor only with the very times it was given for."""
-    words = ["--since", since.isoformat()]
+def _print_position(stream: SessionStream, since: datetime, until: datetime | None) -> None:
+    """Print the options to resume with: a cursor is valid only with the times it was issued for."""
+    options = ["--since", since.isoformat()]
     if until is not None:
-        words += ["--until", until.isoformat()]
+        options += ["--until", until.isoformat()]
     if cursor := stream.position.cursor:
-        words += ["--after", cursor]
-    click.echo(f"position: {shlex.join(words)}", err=True)
+        options += ["--after", cursor]
+    click.echo(f"position: {shlex.join(options)}", err=True)
 
 
-async def _leave_it_to_the_copy(_error: MalformedSessionError) -> None:
-    """Settle a session that can't be read: its JSON is copied all the same, and it is logged."""
+async def _settle_malformed(_error: MalformedSessionError) -> None:
+    """Settle a malformed session: its JSON is written anyway, and the library logs a warning."""
 
 
 async def _copy(stream: SessionStream) -> None:
-    """Write the stream's pages to stdout, until it ends or nobody reads any more."""
+    """Write the stream's pages to stdout until it ends or the reader is gone."""
     pipe = PipeWriter(sys.stdout.fileno())
     with anyio.CancelScope() as scope:
-        watching = asyncio.create_task(pipe.when_unread(scope.cancel))
+        watching = asyncio.create_task(pipe.watch_reader(scope.cancel))
         try:
             with suppress(BrokenPipeError):
                 async for page in stream.pages():
@@ -168,5 +170,5 @@ async def _copy(stream: SessionStream) -> None:
 
 
 def _line(entry: CoachingSession | MalformedSessionError) -> bytes:
-    assert entry.raw is not None, "asked for with keep_raw"
+    assert entry.raw is not None, "keep_raw is set"
     return msgspec.json.format(entry.raw, indent=-1) + b"\n"

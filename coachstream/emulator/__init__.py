@@ -1,6 +1,6 @@
-"""A stand-in for Samsara's coaching API: a real server, on this machine, that needs no account.
+"""An emulator of Samsara's coaching API: a real server on this machine that needs no account.
 
-It imports nothing of this library, so that it can't share its mistakes: it builds its JSON from
+It imports nothing from this library, so it can't share the library's mistakes. Its JSON follows
 Samsara's OpenAPI description, and the vendor's own SDK works against it. Only ``cli``, ``testing``
 and tests import it.
 """

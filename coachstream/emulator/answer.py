@@ -1,4 +1,4 @@
-"""What is sent back, before it meets a socket."""
+"""Responses, before they are sent."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 
 Key = tuple[str, str]
-"""A version as it is served: the session's id, and its updatedAtTime."""
+"""Identifies a version as served: the session's id and its updatedAtTime."""
 
 MESSAGES: Mapping[int, str] = {
     401: "Invalid token.",
@@ -24,12 +24,12 @@ MESSAGES: Mapping[int, str] = {
     503: "Service unavailable.",
     504: "Gateway timeout.",
 }
-"""What the message of an error says when nothing better is known."""
+"""The default message of an error, by status."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A status, headers and a body, and which versions are in it."""
+    """A response: status, headers and body, and the versions in it."""
 
     status: int = 200
     body: bytes
@@ -40,7 +40,7 @@ class Answer:
 def page(
     items: Iterable[bytes], *, cursor: str, has_next: bool, served: tuple[Key, ...] = ()
 ) -> Answer:
-    """Return a page of items that are JSON already."""
+    """Return a page of items that are already encoded as JSON."""
     pagination = msgspec.json.encode({"endCursor": cursor, "hasNextPage": has_next})
     body = b'{"data":[%b],"pagination":%b}' % (b",".join(items), pagination)
     return Answer(body=body, served=served)
@@ -54,7 +54,7 @@ def error(
     bodies: Literal["json", "text"] = "json",
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Return an error as the API words it: message and requestId, or the bare message as text."""
+    """Return an error as the API does: message and requestId, or only the message as text."""
     message = message or MESSAGES.get(status, "Error.")
     if bodies == "text":
         kind, body = TEXT, message.encode()

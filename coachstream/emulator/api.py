@@ -1,4 +1,4 @@
-"""Every request's way to its answer, without a network."""
+"""Turns requests into responses, without a network."""
 
 import hmac
 from collections import deque
@@ -10,7 +10,7 @@ from random import Random
 
 from .answer import TEXT, Answer, error
 from .assignments import assignments_page, put_assignment
-from .delivery import damaged, instead
+from .delivery import apply_fault, early_answer
 from .endpoint import EndpointContext
 from .faults import Fault, Route
 from .limit import SlidingLimit
@@ -22,11 +22,11 @@ ROUTES: Mapping[str, tuple[Route, frozenset[str]]] = {
     "/coaching/sessions/stream": ("sessions", frozenset({"GET"})),
     "/coaching/driver-coach-assignments": ("assignments", frozenset({"GET", "PUT"})),
 }
-"""The paths there are, the rate limit each has a share in, and the methods it knows."""
+"""Each known path, with the rate limit it counts against and its methods."""
 
 
 class Api:
-    """Answers requests in the order of the checks: path, token, faults, rate limit, question."""
+    """Checks requests in this order: path, method, token, faults, rate limit, parameters."""
 
     def __init__(
         self,
@@ -53,28 +53,28 @@ class Api:
         headers: Mapping[str, str],
         at: float,
     ) -> tuple[Answer, Fault | None]:
-        """Return what a request gets, and what goes wrong with it; and remember it.
+        """Return the response to a request and the fault to apply to it; log the request.
 
         Args:
-            method: "GET" or another.
+            method: The HTTP method.
             target: The path and query, as sent.
-            authorization: The header of that name, or an empty string.
-            headers: All headers, as they may be remembered.
-            at: When it came, in the loop's seconds.
+            authorization: The Authorization header, or an empty string.
+            headers: All headers as they are to be logged, without the token.
+            at: The arrival time in seconds, on the event loop's clock.
         """
         path, _, raw_query = target.partition("?")
-        asked = Parameters(path, raw_query)
+        parameters = Parameters(path, raw_query)
         request_id = f"{self._ids.getrandbits(32):08x}"
         now = self._context.world.now
         self._context.world.advance(now)
-        answer, fault = self._decide(method, asked, authorization, at, request_id)
+        answer, fault = self._decide(method, parameters, authorization, at, request_id)
         self.requests.append(
             Request(
                 at=at,
                 now=now,
                 method=method,
                 path=path,
-                query=asked.values,
+                query=parameters.values,
                 raw_query=raw_query,
                 headers=headers,
                 status=0 if fault is not None and fault.kind == "hang_up" else answer.status,
@@ -87,42 +87,47 @@ class Api:
         return replace(answer, headers=headers), fault
 
     def _decide(
-        self, method: str, asked: Parameters, authorization: str, at: float, request_id: str
+        self, method: str, parameters: Parameters, authorization: str, at: float, request_id: str
     ) -> tuple[Answer, Fault | None]:
-        if asked.path not in ROUTES:
-            # Seen on the real API for a path that does not exist: bare text, not JSON.
+        if parameters.path not in ROUTES:
+            # Observed on the real API: an unknown path gets plain text, not JSON.
             return Answer(
                 status=404, body=b"404 page not found\n", headers={"Content-Type": TEXT}
             ), None
-        route, methods = ROUTES[asked.path]
+        route, methods = ROUTES[parameters.path]
         if method not in methods:
-            message = f"{method} not allowed on {asked.path}."
+            message = f"{method} not allowed on {parameters.path}."
             return error(405, message, request_id=request_id), None
         if not self._authorized(authorization):
             return error(401, request_id=request_id), None
         fault = self._take_fault(route)
-        early = fault and instead(fault, self._context.profile, request_id)
+        early = fault and early_answer(fault, self._context.profile, request_id)
         if early:
             return early, fault
         limit = self._limits.get(route)
-        if limit and (wait := limit.wait_for_room(at)):
+        if limit and (wait := limit.try_acquire(at)):
             return error(429, request_id=request_id, headers={"Retry-After": f"{wait:.5f}"}), fault
         try:
-            answer = self._ask(route, method, asked, fault, request_id)
+            answer = self._call_endpoint(route, method, parameters, fault, request_id)
         except BadRequestError as bad:
             answer = error(400, str(bad), request_id=request_id)
-        return (damaged(fault, answer) if fault else answer), fault
+        return (apply_fault(fault, answer) if fault else answer), fault
 
-    def _ask(
-        self, route: Route, method: str, asked: Parameters, fault: Fault | None, request_id: str
+    def _call_endpoint(
+        self,
+        route: Route,
+        method: str,
+        parameters: Parameters,
+        fault: Fault | None,
+        request_id: str,
     ) -> Answer:
-        if asked.repeated and self._context.profile.repeated_keys == "reject":
+        if parameters.repeated and self._context.profile.repeated_keys == "reject":
             raise BadRequestError("Invalid value for parameter.")
         if method == "PUT":
-            return put_assignment(self._context, asked, request_id)
-        read = sessions_page if route == "sessions" else assignments_page
+            return put_assignment(self._context, parameters, request_id)
+        endpoint = sessions_page if route == "sessions" else assignments_page
         empty = fault is not None and fault.kind in {"empty_page", "oversize"}
-        return read(self._context, asked, empty=empty)
+        return endpoint(self._context, parameters, empty=empty)
 
     def _authorized(self, authorization: str) -> bool:
         scheme, _, token = authorization.partition(" ")
@@ -132,8 +137,8 @@ class Api:
         return self._token is None or hmac.compare_digest(sent, self._token.encode())
 
     def _take_fault(self, route: Route) -> Fault | None:
-        for place, fault in enumerate(list(self.faults)):  # a test's thread may add to them
+        for index, fault in enumerate(list(self.faults)):  # a test's thread may append to them
             if fault.route in {None, route}:
-                del self.faults[place]
+                del self.faults[index]
                 return fault
         return None

@@ -13,46 +13,48 @@ from .people import Assignment
 from .query import BadRequestError, Parameters
 
 
-def assignments_page(context: EndpointContext, asked: Parameters, *, empty: bool = False) -> Answer:
-    """Answer with the next page of the drivers that have a coach, and who that is.
+def assignments_page(
+    context: EndpointContext, parameters: Parameters, *, empty: bool = False
+) -> Answer:
+    """Return the next page of the drivers that have a coach, with their coaches.
 
     Args:
-        context: Where the answer comes from.
-        asked: The request. Its drivers may be named by external id, ``key:value``.
-        empty: Answer with an empty page instead that skips nothing.
+        context: The emulator's state.
+        parameters: The request's parameters. driverIds may hold external ids, ``key:value``.
+        empty: Return an empty page that skips nothing.
     """
     people = context.world.people
-    show_external_ids = asked.flag("includeExternalIds")
-    named, coaches = asked.ids("driverIds"), asked.ids("coachIds")
-    drivers = None if named is None else {people.find(name) for name in named}
-    place = cast("str", context.cursors.place(asked, context.world.now) or "")
-    wanted = (
+    show_external_ids = parameters.flag("includeExternalIds")
+    references, coaches = parameters.ids("driverIds"), parameters.ids("coachIds")
+    drivers = None if references is None else {people.find(one) for one in references}
+    position = cast("str", context.cursors.position(parameters, context.world.now) or "")
+    matching = (
         assignment
-        for assignment in people.after(place)
+        for assignment in people.after(position)
         if (drivers is None or assignment.driver_id in drivers)
         and (coaches is None or assignment.coach_id in coaches)
     )
     size = context.draw_size()
-    found = list(islice(wanted, size + 1))
-    kept = 0 if empty else context.cut(len(found), size)
-    more = empty or kept < len(found)
-    shown = found[:kept]
+    found = list(islice(matching, size + 1))
+    count = 0 if empty else context.draw_count(len(found), size)
+    more = empty or count < len(found)
+    shown = found[:count]
     if shown:
-        place = shown[-1].driver_id
+        position = shown[-1].driver_id
     last = not more and context.profile.terminal_cursor == "empty"
     return page(
         (_item(context, assignment, show_external_ids=show_external_ids) for assignment in shown),
-        cursor="" if last else context.cursors.make(place, asked, context.world.now),
+        cursor="" if last else context.cursors.make(position, parameters, context.world.now),
         has_next=more,
     )
 
 
-def put_assignment(context: EndpointContext, asked: Parameters, request_id: str) -> Answer:
-    """Give a driver a coach, or take the coach away when the request names none.
+def put_assignment(context: EndpointContext, parameters: Parameters, request_id: str) -> Answer:
+    """Assign a coach to a driver, or remove the coach if the request names none.
 
-    Everything is in the query; a body is not read. Drivers are known here by Samsara's id alone.
+    All parameters are in the query; the body is not read. Here, driverId must be Samsara's id.
     """
-    driver, coach = asked.values.get("driverId"), asked.values.get("coachId")
+    driver, coach = parameters.values.get("driverId"), parameters.values.get("coachId")
     if not driver:
         raise BadRequestError('"driverId" is missing from query string')
     if coach == "":

@@ -1,7 +1,7 @@
-"""What fills the world: people, behaviors, events and notes, drawn from a seed.
+"""Random content of the world: people, behaviors, events and notes.
 
 Shapes and enumerations follow Samsara's OpenAPI description of the coaching endpoints. Texts and
-ids hold on purpose what breaks careless clients: quotes, newlines, spaces, commas, other scripts.
+ids contain what breaks careless clients: quotes, newlines, spaces, commas, other scripts.
 """
 
 from random import Random
@@ -17,7 +17,7 @@ DAY = 24 * 60 * MINUTE
 COACHING_TYPES = ("fullySharedWithManager", "selfCoaching", "unknown", "unshared", "withManager")
 
 # Spelled as Samsara spells them, "nearCollison" included.
-BEHAVIOR_TYPES = (  # noqa: SIM905 - forty quoted lines would say no more
+BEHAVIOR_TYPES = (  # noqa: SIM905 - forty quoted lines are no clearer
     "acceleration braking cameraObstruction crash defensiveDriving didNotYield drinkPolicy drowsy "
     "eatingDrinking event falsePositive foodPolicy forwardCollisionWarning genericDistraction "
     "harshTurn hosViolation idling laneDeparture lateResponse maskPolicy maxSpeed mobileUsage "
@@ -47,20 +47,20 @@ def uuid(random: Random) -> str:
 
 
 def driver_ids(random: Random, count: int) -> tuple[str, ...]:
-    """Draw ``count`` different ids of drivers: numbers, as text."""
+    """Draw ``count`` different driver ids: numbers, as text."""
     return tuple(str(n) for n in random.sample(range(1_000_000, 60_000_000), count))
 
 
 def coach_ids(random: Random, count: int) -> tuple[str, ...]:
-    """Draw ``count`` different ids of coaches, who are users."""
+    """Draw ``count`` different coach ids; coaches are users."""
     return tuple(str(n) for n in random.sample(range(10_000, 990_000), count))
 
 
 def external_ids(random: Random, number: int) -> dict[str, str]:
     """Draw the external ids of one driver; some have none.
 
-    The characters are those that Samsara allows in them, and "samsara." marks those it makes
-    itself: https://developers.samsara.com/docs/external-ids.
+    The characters are those that Samsara allows, and the prefix "samsara." marks ids that Samsara
+    creates itself: https://developers.samsara.com/docs/external-ids.
     """
     ids: dict[str, str] = {}
     if random.random() < 0.7:
@@ -76,7 +76,7 @@ def note(random: Random) -> str:
 
 
 def behaviors(random: Random, created: int) -> list[Json]:
-    """Draw the behaviors of a session made at ``created``, without their events."""
+    """Draw the behaviors of a session created at ``created``, without their events."""
     count = random.choices(range(7), weights=(1, 8, 6, 4, 2, 1, 1))[0]
     return [_behavior(random, created) for _ in range(count)]
 
@@ -93,8 +93,8 @@ def _behavior(random: Random, created: int) -> Json:
     return behavior
 
 
-def spread(random: Random, behaviors: int) -> list[int]:
-    """Draw how many events each of the behaviors has: 0 to 40 in all, and now and then over 100."""
+def event_counts(random: Random, behaviors: int) -> list[int]:
+    """Draw how many events each behavior has: 0 to 40 in total, or rarely more than 100."""
     if not behaviors:
         return []
     total = random.randint(101, 140) if random.random() < 0.02 else random.randint(0, 40)
@@ -105,11 +105,11 @@ def spread(random: Random, behaviors: int) -> list[int]:
 
 
 def event(random: Random, behavior_type: str, driver_id: str, created: int) -> Json:
-    """Draw one coachable event, with the id its kind has.
+    """Draw one coachable event, with an id in the format of its kind.
 
     The four formats are documented on ``coachableEvents``: "vehicleId - eventMS" for safety events,
     a UUID for speeding and for idling, "{driverId},{date}" for a day of hours-of-service
-    violations. ``linkage`` came to the vendor's SDK in August 2026; older events lack it.
+    violations. ``linkage`` was added to the vendor's SDK in August 2026; older events lack it.
     """
     at = created - random.randrange(1, 10 * DAY)
     source = "safetyEvent"

@@ -1,4 +1,4 @@
-"""Cursors: opaque, long, bound to the question they answer, and gone after a while."""
+"""Cursors: opaque, long, bound to the request's parameters, and valid for a limited time."""
 
 import hmac
 import json
@@ -11,37 +11,37 @@ from .clock import MILLISECOND, to_ms
 from .query import BadRequestError, Parameters
 
 SEAM = " +/=&%2F,~|"
-"""What joins the two halves of a cursor: every character that a careless client fails to escape."""
+"""Joins the two halves of a cursor; holds every character that careless clients fail to escape."""
 
 
 class Cursors:
-    """Makes cursors and reads them again, remembering none.
+    """Creates and reads cursors without storing them.
 
-    A cursor carries its place, its age and the question it belongs to, all signed with the seed,
-    so that an emulator started again with that seed honours it. Every cursor is spelled
-    differently, even for one and the same place.
+    A cursor holds its position, its time of creation and a digest of the parameters, signed with
+    the seed. So an emulator restarted with the same seed accepts it. Every cursor is spelled
+    differently, even for the same position.
     """
 
-    def __init__(self, seed: int, life: timedelta) -> None:
+    def __init__(self, seed: int, lifetime: timedelta) -> None:
         self._key = f"coachstream {seed}".encode()
-        self._life = life // MILLISECOND
+        self._lifetime = lifetime // MILLISECOND
         self._random = Random(seed)
 
-    def make(self, place: int | str, asked: Parameters, now: datetime) -> str:
-        """Return a cursor that stands for ``place`` in the answer to what was asked."""
+    def make(self, position: int | str, parameters: Parameters, now: datetime) -> str:
+        """Return a cursor for ``position`` in the results for these parameters."""
         nonce = self._random.getrandbits(64)
-        body = json.dumps([place, to_ms(now), asked.digest, nonce]).encode()
+        body = json.dumps([position, to_ms(now), parameters.digest, nonce]).encode()
         return f"{self._sign(body)}{SEAM}{b64encode(body).decode()}"
 
-    def place(self, asked: Parameters, now: datetime) -> int | str | None:
-        """Return the place that the request's ``after`` stands for, None for the beginning.
+    def position(self, parameters: Parameters, now: datetime) -> int | str | None:
+        """Return the position of the request's cursor, or None for the start.
 
-        The messages have been seen on Samsara's sibling streams; that cursors live 30 days is from
+        The messages were observed on Samsara's sibling streams. Cursors are valid for 30 days:
         https://developers.samsara.com/docs/pagination.
         """
-        if not asked.after:
+        if not parameters.after:
             return None
-        sent, _, encoded = asked.after.partition(SEAM)
+        sent, _, encoded = parameters.after.partition(SEAM)
         signature = sent.encode(errors="replace")
         try:
             body = b64decode(encoded, validate=True)
@@ -49,12 +49,12 @@ class Cursors:
             body = b""
         if not hmac.compare_digest(signature, self._sign(body).encode()):
             raise BadRequestError("invalid or expired pagination cursor")
-        place, made, digest, _ = json.loads(body)
-        if to_ms(now) - made > self._life:
+        position, created, digest, _ = json.loads(body)
+        if to_ms(now) - created > self._lifetime:
             raise BadRequestError("invalid or expired pagination cursor")
-        if digest != asked.digest:
+        if digest != parameters.digest:
             raise BadRequestError("Parameters differ from previous paginated request.")
-        return place  # type: ignore[no-any-return]  # signed: nobody but make() wrote it
+        return position  # type: ignore[no-any-return]  # signed, so make() wrote it
 
     def _sign(self, body: bytes) -> str:
         return b64encode(blake2b(body, key=self._key, digest_size=33).digest()).decode()

@@ -1,4 +1,4 @@
-"""How an answer reaches the socket: whole, or as a fault would have it."""
+"""Sends responses: whole, or damaged by a fault."""
 
 import zlib
 from dataclasses import replace
@@ -12,13 +12,13 @@ from .faults import Fault
 from .profile import Profile
 
 CHUNK = 64 * 1024
-"""Bytes sent at once of a body that is streamed."""
+"""Bytes per write of a streamed body."""
 
-_GZIP = zlib.MAX_WBITS | 16  # zlib's word for "with gzip's header"
+_GZIP = zlib.MAX_WBITS | 16  # selects the gzip format in zlib
 
 
-def instead(fault: Fault, profile: Profile, request_id: str) -> Answer | None:
-    """Return the answer of a fault that lets no request through, or None for other faults."""
+def early_answer(fault: Fault, profile: Profile, request_id: str) -> Answer | None:
+    """Return the response of a fault that bypasses the endpoint, or None for other faults."""
     match fault.kind:
         case "refuse" if fault.body is None:
             bodies = profile.error_bodies if fault.status >= 500 else "json"
@@ -31,8 +31,8 @@ def instead(fault: Fault, profile: Profile, request_id: str) -> Answer | None:
             return None
 
 
-def damaged(fault: Fault, answer: Answer) -> Answer:
-    """Return the answer as the fault leaves it: what is not received whole was not served."""
+def apply_fault(fault: Fault, answer: Answer) -> Answer:
+    """Return the response as the fault changes it; one that is cut off serves no session."""
     if fault.kind in {"cut_short", "stall"}:
         return replace(answer, served=())
     if fault.kind == "malformed_session" and answer.served:
@@ -46,22 +46,22 @@ def damaged(fault: Fault, answer: Answer) -> Answer:
 async def deliver(
     http: web.BaseRequest, answer: Answer, fault: Fault | None, clock: WorldClock, *, gzip: bool
 ) -> web.StreamResponse:
-    """Send the answer and return what aiohttp wants returned.
+    """Send the response and return the object that aiohttp expects.
 
     Args:
         http: The request.
-        answer: What to send.
-        fault: How to send it.
-        clock: What waits.
-        gzip: Whether to compress it, if the client asked for that.
+        answer: The response to send.
+        fault: The fault to apply while sending.
+        clock: The clock to wait on.
+        gzip: Whether to compress the response for a client that accepts gzip.
     """
     body, headers = answer.body, dict(answer.headers)
     kind = fault.kind if fault else "serve"
     if fault and kind == "oversize":
-        return await _send_blown_up(http, answer, fault, clock)
+        return await _send_oversize(http, answer, fault, clock)
     if gzip and "gzip" in http.headers.get("Accept-Encoding", ""):
-        packer = zlib.compressobj(level=1, wbits=_GZIP)
-        body, headers["Content-Encoding"] = packer.compress(body) + packer.flush(), "gzip"
+        compressor = zlib.compressobj(level=1, wbits=_GZIP)
+        body, headers["Content-Encoding"] = compressor.compress(body) + compressor.flush(), "gzip"
     if fault and kind == "slow":
         await clock.sleep(fault.seconds)
     if fault and kind in {"hang_up", "cut_short", "stall"}:
@@ -78,27 +78,28 @@ async def deliver(
     return web.Response(status=answer.status, body=body, headers=headers)
 
 
-async def _send_blown_up(
+async def _send_oversize(
     http: web.BaseRequest, answer: Answer, fault: Fault, clock: WorldClock
 ) -> web.StreamResponse:
     headers = dict(answer.headers)
-    packer = zlib.compressobj(wbits=_GZIP) if fault.gzip else None
-    if packer:
+    compressor = zlib.compressobj(wbits=_GZIP) if fault.gzip else None
+    if compressor:
         headers["Content-Encoding"] = "gzip"
     response = web.StreamResponse(status=answer.status, headers=headers)
     await response.prepare(http)
-    # Blanks after JSON are JSON still, so only the size of the page is wrong.
-    blanks = b" " * CHUNK
+    # JSON allows trailing spaces, so only the size of the page is wrong.
+    spaces = b" " * CHUNK
     left = fault.size
     chunk = answer.body
     while chunk:
         left -= len(chunk)
-        packed = packer.compress(chunk) if packer else chunk
-        if packed:
-            await response.write(packed)
-        await clock.sleep(0)  # compressed blanks are few bytes: writing alone would not give way
-        chunk = blanks[: max(left, 0)]
-    if packer:
-        await response.write(packer.flush())
+        compressed = compressor.compress(chunk) if compressor else chunk
+        if compressed:
+            await response.write(compressed)
+        # Compressed spaces are so few bytes that write() alone would not yield.
+        await clock.sleep(0)
+        chunk = spaces[: max(left, 0)]
+    if compressor:
+        await response.write(compressor.flush())
     await response.write_eof()
     return response

@@ -1,4 +1,4 @@
-"""What the endpoints share: the world they answer from, and how answers are cut into pages."""
+"""Shared by the endpoints: the emulator's state, and the random sizes of pages."""
 
 from dataclasses import dataclass
 from random import Random
@@ -10,7 +10,7 @@ from .world import World
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointContext:
-    """Everything an endpoint needs to answer."""
+    """Everything an endpoint needs."""
 
     world: World
     profile: Profile
@@ -19,18 +19,18 @@ class EndpointContext:
     page_size: tuple[int, int]
 
     def draw_size(self) -> int:
-        """Draw how many items the next page may hold."""
+        """Draw the maximum number of items on the next page."""
         return self.random.randint(*self.page_size)
 
-    def cut(self, found: int, size: int) -> int:
-        """Draw how many of the items found go on a page of ``size``; at times fewer, or none.
+    def draw_count(self, found: int, size: int) -> int:
+        """Draw how many of the items found go on a page of ``size``; sometimes fewer, or none.
 
-        "Sometimes a page might have very few results or might be empty", warns
+        "Sometimes a page might have very few results or might be empty":
         https://developers.samsara.com/docs/pagination.
         """
-        kept = min(found, size)
-        if kept and self.random.random() < self.profile.empty_pages:
+        count = min(found, size)
+        if count and self.random.random() < self.profile.empty_pages:
             return 0
-        if kept > 1 and self.random.random() < self.profile.short_pages:
-            return self.random.randrange(1, kept)
-        return kept
+        if count > 1 and self.random.random() < self.profile.short_pages:
+            return self.random.randrange(1, count)
+        return count

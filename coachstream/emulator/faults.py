@@ -1,9 +1,9 @@
-"""What can be made to go wrong, as values for ``Emulator(faults=[…])``.
+"""Faults to inject, as values for ``Emulator(faults=[…])``.
 
-A script is a queue. Each request that has passed the check of its token takes the first fault meant
-for its route; a request that finds none is answered as ever. ``refuse``, ``redirect``, ``garble``
-and ``hang_up`` answer before the rate limit is looked at: they take up no room in it, and a PUT has
-no effect. The others damage the true answer, be it a page or a 429; a PUT has then taken effect.
+Faults form a queue. Each request with a valid token takes the first fault for its route; without
+one, the response is normal. ``refuse``, ``redirect``, ``garble`` and ``hang_up`` respond before the
+rate limit is checked: they don't count towards it, and a PUT has no effect. The other faults damage
+the real response, which may be a page or a 429; a PUT has then taken effect.
 """
 
 from collections.abc import Mapping
@@ -29,11 +29,11 @@ Kind = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One thing that goes wrong once. Made by the functions of this module."""
+    """A fault for one request, created by the functions of this module."""
 
     kind: Kind
     route: Route | None = None
-    """The requests it is meant for; None for any."""
+    """The requests it applies to; None for any."""
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
@@ -44,7 +44,7 @@ class Fault:
 
 
 def serve(*, route: Route | None = None) -> Fault:
-    """Let one request through untouched, so that a later fault meets a later request."""
+    """Respond normally to one request, so that later faults apply to later requests."""
     return Fault(kind="serve", route=route)
 
 
@@ -56,14 +56,14 @@ def refuse(
     headers: Mapping[str, str] | None = None,
     route: Route | None = None,
 ) -> Fault:
-    """Answer with an error.
+    """Respond with an error.
 
     Args:
-        status: Its status.
-        retry_after: Seconds, sent with five decimals as Samsara does, or the header as it is.
-        body: By default what the API says in that case.
-        headers: Further headers.
-        route: The requests it is meant for.
+        status: The HTTP status.
+        retry_after: Seconds, sent with five decimals as Samsara does, or the header's text.
+        body: The body; by default that of the API for this status.
+        headers: More headers.
+        route: The requests it applies to.
     """
     sent = dict(headers or {})
     if retry_after is not None:
@@ -74,24 +74,24 @@ def refuse(
 
 
 def redirect(location: str, *, status: int = 307, route: Route | None = None) -> Fault:
-    """Send the client elsewhere; where it must not take the token."""
+    """Redirect the client to another URL, to which it must not send the token."""
     return Fault(kind="redirect", route=route, status=status, headers=(("Location", location),))
 
 
 def garble(*, route: Route | None = None) -> Fault:
-    """Answer 200 with bytes that are not JSON."""
+    """Respond with status 200 and bytes that are not JSON."""
     return Fault(kind="garble", route=route, body=b'{"data": [\xff\xfe<html>502 Bad Gateway')
 
 
 def hang_up(*, route: Route | None = None) -> Fault:
-    """Close the connection without an answer."""
+    """Close the connection without a response."""
     return Fault(kind="hang_up", route=route)
 
 
-def cut_short(bytes: int = 20, *, route: Route | None = None) -> Fault:  # noqa: A002 - reads best
+def cut_short(bytes: int = 20, *, route: Route | None = None) -> Fault:  # noqa: A002 - the best name
     """Announce the whole body, send its first ``bytes``, and close the connection.
 
-    At least one byte of the body is held back.
+    At least one byte of the body is not sent.
     """
     return Fault(kind="cut_short", route=route, size=bytes)
 
@@ -102,40 +102,40 @@ def stall(seconds: float = 3600.0, *, route: Route | None = None) -> Fault:
 
 
 def slow(seconds: float, *, route: Route | None = None) -> Fault:
-    """Answer whole, but ``seconds`` late."""
+    """Send the whole response, but ``seconds`` late."""
     return Fault(kind="slow", route=route, seconds=seconds)
 
 
 def oversize(
-    bytes: int = 1 << 30,  # noqa: A002 - reads best
+    bytes: int = 1 << 30,  # noqa: A002 - the best name
     *,
     gzip: bool = False,
     route: Route | None = None,
 ) -> Fault:
-    """Answer with an empty page that is blown up with blanks to ``bytes``, streamed.
+    """Respond with an empty page that is padded with spaces to ``bytes``, streamed.
 
     Args:
-        bytes: The size of the body as JSON.
-        gzip: Send it compressed, a thousandth of that size: a compression bomb.
-        route: The requests it is meant for.
+        bytes: The uncompressed size of the body.
+        gzip: Send it compressed to about a thousandth of that size (a compression bomb).
+        route: The requests it applies to.
     """
     return Fault(kind="oversize", route=route, size=bytes, gzip=gzip)
 
 
 def empty_page(*, route: Route | None = None) -> Fault:
-    """Answer with a page that has no data, hasNextPage true, and a new cursor for the old place."""
+    """Respond with no data, hasNextPage true, and a new cursor for the same position."""
     return Fault(kind="empty_page", route=route)
 
 
 def malformed_session(*, route: Route | None = None, **replace: object) -> Fault:
-    """Replace fields of the page's first session, so that it can't be read.
+    """Replace fields of the page's first session, so that it can't be decoded.
 
-    A page without sessions is left as it is, and the fault is spent.
+    A page without sessions is not changed, and the fault is used up.
 
     Args:
-        route: The requests it is meant for.
-        replace: JSON values by the API's names, ``...`` to remove a field; by default the
-            updatedAtTime is no time.
+        route: The requests it applies to.
+        replace: JSON values by the API's field names; ``...`` removes a field. By default,
+            updatedAtTime is not a valid time.
     """
     changes = replace or {"updatedAtTime": "yesterday"}
     return Fault(kind="malformed_session", route=route, replace=tuple(changes.items()))

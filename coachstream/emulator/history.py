@@ -1,4 +1,4 @@
-"""Sessions, their versions, and the record that keeps versions in the order of their stamps."""
+"""Sessions, their versions, and the record of versions in the order of their stamps."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -13,27 +13,27 @@ from .content import Json
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """What of a coaching session never changes. Times are milliseconds since 1970."""
+    """The fixed part of a coaching session. Times are milliseconds since 1970."""
 
     id: str
     seed: int
-    """Draws the behaviors and events, which are made only when somebody looks."""
+    """The seed for the behaviors and events, which are drawn only when needed."""
     driver_id: str
     created: int
     due: int
     coaching_type: str
-    given: Json = field(default_factory=dict)
-    """Fields a test asked for, by their names in JSON; None leaves a field out."""
+    overrides: Json = field(default_factory=dict)
+    """Fields set by a test, by their names in JSON; None leaves a field out."""
     versions: list["Version"] = field(default_factory=list)
 
     @property
     def latest(self) -> "Version":
-        """The state the session is in."""
+        """The current version."""
         return self.versions[-1]
 
 
 class State(NamedTuple):
-    """What of a session changes; what is None is absent."""
+    """The part of a session that changes; None means absent."""
 
     status: str = "upcoming"
     assigned_coach: str | None = None
@@ -46,7 +46,7 @@ class State(NamedTuple):
 class Version:
     """The state of a session from one change to the next.
 
-    It is known by the session's id and by ``stamp``, which is served as updatedAtTime.
+    It is identified by the session's id and ``stamp``, which is served as updatedAtTime.
     """
 
     session: Session
@@ -54,22 +54,22 @@ class Version:
     state: State
     superseded: int | None = None
     """The stamp of the next version; None while this is the latest."""
-    shown: dict[tuple[bool, bool], bytes] = field(default_factory=dict)
-    """Its JSON once somebody has asked, by whether events and external ids are shown."""
+    encoded: dict[tuple[bool, bool], bytes] = field(default_factory=dict)
+    """Cached JSON, by whether it includes events and external ids."""
     _key: tuple[str, str] | None = None
 
     @property
     def key(self) -> tuple[str, str]:
-        """The id and the updatedAtTime, as they are served."""
+        """The id and the updatedAtTime, as served."""
         if self._key is None:
             self._key = (self.session.id, stamp_text(self.stamp))
         return self._key
 
 
 class Log:
-    """Versions in the order of their stamps, which only grow.
+    """Versions in the order of their stamps, which only increase.
 
-    A place in the log is a stamp. It therefore outlives the process, and ``compact``.
+    A position in the log is a stamp, so it stays valid after a restart and after ``compact``.
     """
 
     def __init__(self) -> None:
@@ -86,18 +86,18 @@ class Log:
         self._versions.append(version)
 
     def after(self, stamp: int) -> Iterator[Version]:
-        """Yield what was stamped later than ``stamp``; costs no more than what is taken."""
+        """Yield the versions stamped later than ``stamp``, lazily."""
         start = bisect_right(self._versions, stamp, key=attrgetter("stamp"))
-        for place in range(start, len(self._versions)):
-            yield self._versions[place]
+        for index in range(start, len(self._versions)):
+            yield self._versions[index]
 
     def compact(self) -> None:
-        """Forget the versions that a later one has superseded."""
+        """Remove the versions that a later one has superseded."""
         self._versions = [v for v in self._versions if v.superseded is None]
 
 
 class Record:
-    """Every session and every version of it, ready to be read as a feed."""
+    """All versions of all sessions, readable as a feed."""
 
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
@@ -107,31 +107,31 @@ class Record:
         self._last_stamp = 0
 
     def stamp(self, at: int) -> int:
-        """Return a stamp for a change at ``at``: later than all others, by a millisecond at least.
+        """Return a stamp for a change at ``at``, at least a millisecond later than all others.
 
-        No two versions share a stamp, so that a stamp alone is a place in the feed.
+        Stamps are unique, so a stamp alone is a position in the feed.
         """
         self._last_stamp = max(at, self._last_stamp + 1)
         return self._last_stamp
 
     def begin(self, version: Version) -> None:
-        """Enter a new session by its first version."""
+        """Add a new session with its first version."""
         session = version.session
         if session.id in self.sessions:
-            raise ValueError(f"there is a session {session.id} already")
+            raise ValueError(f"session {session.id} already exists")
         self.sessions[session.id] = session
-        self._enter(version)
+        self._add(version)
 
     def change(self, version: Version) -> None:
-        """Enter a version that supersedes the latest of its session."""
+        """Add a version that supersedes the latest of its session."""
         version.session.latest.superseded = version.stamp
-        self._enter(version)
-        # Half of what is read would be skipped: time to clean up, at a cost spread over the rest.
+        self._add(version)
+        # Compacting only when half of the log is superseded keeps the average cost constant.
         if len(self._live) > 2 * len(self.sessions):
             self._live.compact()
 
     def live(self) -> Iterator[Version]:
-        """Yield each session as it is now, in feed order."""
+        """Yield the current version of each session, in feed order."""
         return (version for version in self._live if version.superseded is None)
 
     def feed(
@@ -140,9 +140,9 @@ class Record:
         """Yield the versions stamped later than ``after`` (milliseconds since 1970), in order.
 
         Args:
-            after: Where to begin, exclusive.
+            after: The position to start after.
             drivers: Only these drivers' sessions; None for all.
-            every: Also the versions that a later one has superseded.
+            every: Include the versions that a later one has superseded.
         """
         if drivers is None:
             found = (self.every if every else self._live).after(after)
@@ -151,7 +151,7 @@ class Record:
             found = merge(*logs, key=attrgetter("stamp"))
         return found if every else (v for v in found if v.superseded is None)
 
-    def _enter(self, version: Version) -> None:
+    def _add(self, version: Version) -> None:
         version.session.versions.append(version)
         self.every.append(version)
         self._live.append(version)

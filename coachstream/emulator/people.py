@@ -1,4 +1,4 @@
-"""The people of the world: drivers, coaches, and who coaches whom."""
+"""The people of the world: drivers, coaches, and their assignments."""
 
 from bisect import bisect_right, insort
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from .content import DAY
 
 @dataclass(slots=True)
 class Assignment:
-    """Who coaches a driver; no coach once that was taken away. Times are milliseconds."""
+    """A driver's coach; None once the coach was removed. Times are milliseconds."""
 
     driver_id: str
     coach_id: str | None
@@ -20,13 +20,13 @@ class Assignment:
 
 
 class People:
-    """The drivers and coaches drawn at birth, and the assignments as they are now.
+    """The drivers and coaches, drawn at the start, and the current assignments.
 
-    Five drivers in six have a coach at birth. There is at most one coach per driver, as the API
-    knows an assignment by its driver alone.
+    Five in six drivers start with a coach. A driver has at most one coach, because the API
+    identifies an assignment by its driver alone.
     """
 
-    def __init__(self, random: Random, drivers: int, coaches: int, begun: int) -> None:
+    def __init__(self, random: Random, drivers: int, coaches: int, start: int) -> None:
         self.drivers = content.driver_ids(random, drivers)
         self.coaches = content.coach_ids(random, coaches)
         self.external_ids = {
@@ -42,36 +42,36 @@ class People:
         self._order: list[str] = []
         for driver in self.drivers:
             if coaches and random.random() < 5 / 6:
-                at = begun - random.randrange(1, 300 * DAY)
+                at = start - random.randrange(1, 300 * DAY)
                 self.put(driver, random.choice(self.coaches), at)
 
     def put(self, driver_id: str, coach_id: str | None, at: int) -> Assignment:
-        """Give a driver a coach, or none; returns the assignment as it then is."""
-        known = self._assignments.get(driver_id)
-        if known is None:
-            known = self._assignments[driver_id] = Assignment(driver_id, coach_id, at, at)
+        """Assign a coach or None to a driver; return the assignment."""
+        assignment = self._assignments.get(driver_id)
+        if assignment is None:
+            assignment = self._assignments[driver_id] = Assignment(driver_id, coach_id, at, at)
             insort(self._order, driver_id)
-        known.coach_id, known.updated = coach_id, at
-        return known
+        assignment.coach_id, assignment.updated = coach_id, at
+        return assignment
 
     def assignment(self, driver_id: str) -> Assignment:
         """Return the assignment of a driver who has, or had, a coach."""
         return self._assignments[driver_id]
 
     def coach_of(self, driver_id: str) -> str | None:
-        """Return the coach a driver has."""
-        known = self._assignments.get(driver_id)
-        return known.coach_id if known else None
+        """Return the driver's coach, or None."""
+        assignment = self._assignments.get(driver_id)
+        return assignment.coach_id if assignment else None
 
     def after(self, driver_id: str) -> Iterator[Assignment]:
-        """Yield the assignments that have a coach, in the order of their drivers' ids."""
-        for place in range(bisect_right(self._order, driver_id), len(self._order)):
-            assignment = self._assignments[self._order[place]]
+        """Yield the assignments with a coach, in the order of driver ids, after ``driver_id``."""
+        for index in range(bisect_right(self._order, driver_id), len(self._order)):
+            assignment = self._assignments[self._order[index]]
             if assignment.coach_id is not None:
                 yield assignment
 
     def find(self, reference: str) -> str | None:
-        """Return the driver known by a Samsara id, or by an external id as ``key:value``."""
+        """Return the driver with this Samsara id, or with this external id as ``key:value``."""
         if reference in self.external_ids or reference in self._assignments:
             return reference
         return self._by_external_id.get(reference)

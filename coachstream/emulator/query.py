@@ -1,4 +1,4 @@
-"""What a request asks, read from its query string."""
+"""The parameters of a request, parsed from its query string."""
 
 import re
 from contextlib import suppress
@@ -13,7 +13,7 @@ from .clock import EPOCH, MILLISECOND, to_ms
 from .history import Version
 
 STATUSES = frozenset({"upcoming", "completed", "deleted"})
-"""What sessionStatuses may name; "unknown" is a status, but no filter."""
+"""The values of sessionStatuses; "unknown" is a status, but not a filter."""
 
 _RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
@@ -21,11 +21,11 @@ _RFC_3339 = re.compile(
 
 
 class BadRequestError(Exception):
-    """The request can't be understood; the text is the message of the 400 that says so."""
+    """The request is invalid; the text is the message of the 400."""
 
 
 class Parameters:
-    """The parameters of one request, decoded, repeated ones joined by commas."""
+    """The parameters of one request, decoded; repeated ones are joined by commas."""
 
     def __init__(self, path: str, raw_query: str) -> None:
         self.path = path
@@ -33,45 +33,45 @@ class Parameters:
         self.repeated = False
         for name, value in parse_qsl(raw_query, keep_blank_values=True):
             self.repeated |= name in self.values
-            known = self.values.get(name)
-            self.values[name] = value if known is None else f"{known},{value}"
+            earlier = self.values.get(name)
+            self.values[name] = value if earlier is None else f"{earlier},{value}"
 
     @property
     def after(self) -> str:
-        """The cursor sent, or an empty string, which means the first page too.
+        """The cursor; empty for the first page, whether ``after`` is empty or absent.
 
-        Both spellings: https://developers.samsara.com/docs/pagination.
+        Both are documented: https://developers.samsara.com/docs/pagination.
         """
         return self.values.get("after", "")
 
     @cached_property
     def digest(self) -> str:
-        """A fingerprint of everything that a cursor is bound to, byte for byte.
+        """A digest of everything that a cursor is bound to, byte for byte.
 
-        Samsara's sibling streams have been seen to refuse a cursor when only the order of the ids
-        in one parameter was another.
+        Samsara's sibling streams were observed to refuse a cursor when only the order of the ids
+        in one parameter differed.
         """
         bound = sorted((n, v) for n, v in self.values.items() if n != "after")
         return blake2b(repr((self.path, bound)).encode(), digest_size=12).hexdigest()
 
     def flag(self, name: str) -> bool:
-        """Return a boolean parameter, false when absent."""
+        """Return a boolean parameter; False when absent."""
         value = self.values.get(name) or "false"
         if value not in {"true", "false"}:
             raise BadRequestError("Invalid value for parameter.")
         return value == "true"
 
     def ids(self, name: str) -> frozenset[str] | None:
-        """Return a list of ids; None when it is absent or empty, which is no filter."""
+        """Return a set of ids; None, for no filter, when absent or empty."""
         value = self.values.get(name)
         return frozenset(value.split(",")) if value else None
 
     def time(self, name: str) -> datetime | None:
-        """Return a time, None when absent."""
+        """Return a time; None when absent."""
         value = self.values.get(name)
         if not value:
             return None
-        # A "+" that was not escaped arrives as a space, and fails here as it should.
+        # A "+" that was not escaped arrives as a space and is refused here, as it should be.
         if _RFC_3339.fullmatch(value):
             with suppress(ValueError):
                 return datetime.fromisoformat(value.upper())
@@ -80,14 +80,14 @@ class Parameters:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionQuery:
-    """What a request for sessions asks. Times are milliseconds, compared with updatedAtTime."""
+    """A parsed request for sessions. Times are milliseconds, compared with updatedAtTime."""
 
     after: int
     """Sessions updated later than this, exclusive."""
     until: int | None
-    """And no later than this, inclusive; None for the unending feed."""
+    """And no later than this, inclusive; None for an open-ended feed."""
     snapshot: int | None
-    """startTime if endTime is the same: each session is asked for as it was at that time."""
+    """startTime if it equals endTime: each session is returned as it was at that time."""
     drivers: frozenset[str] | None
     coaches: frozenset[str] | None
     statuses: frozenset[str] | None
@@ -95,14 +95,14 @@ class SessionQuery:
     show_external_ids: bool
 
     @classmethod
-    def read(cls, asked: Parameters, *, end_inclusive: bool) -> Self:
-        """Read the parameters, all documented in Samsara's OpenAPI description."""
-        start, end = asked.time("startTime"), asked.time("endTime")
+    def parse(cls, parameters: Parameters, *, end_inclusive: bool) -> Self:
+        """Parse the parameters, which are documented in Samsara's OpenAPI description."""
+        start, end = parameters.time("startTime"), parameters.time("endTime")
         if start is None:
             raise BadRequestError('"startTime" is missing from query string')
         if end is not None and end < start:
             raise BadRequestError("Invalid value for parameter.")
-        statuses = asked.ids("sessionStatuses")
+        statuses = parameters.ids("sessionStatuses")
         if statuses is not None and not statuses <= STATUSES:
             raise BadRequestError("Invalid value for parameter.")
         is_snapshot = start == end
@@ -111,15 +111,15 @@ class SessionQuery:
             after=-1 if is_snapshot else _last_ms_before(start),
             until=until,
             snapshot=until if is_snapshot else None,
-            drivers=asked.ids("driverIds"),
-            coaches=asked.ids("coachIds"),
+            drivers=parameters.ids("driverIds"),
+            coaches=parameters.ids("coachIds"),
             statuses=statuses,
-            show_events=asked.flag("includeCoachableEvents"),
-            show_external_ids=asked.flag("includeExternalIds"),
+            show_events=parameters.flag("includeCoachableEvents"),
+            show_external_ids=parameters.flag("includeExternalIds"),
         )
 
-    def wants(self, version: Version) -> bool:
-        """Whether a version passes the filters; a coach counts as assigned or as completing."""
+    def matches(self, version: Version) -> bool:
+        """Return whether a version passes the filters; coachIds match either kind of coach."""
         superseded = version.superseded
         if self.snapshot is not None and superseded is not None and superseded <= self.snapshot:
             return False

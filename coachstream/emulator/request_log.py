@@ -1,4 +1,4 @@
-"""What the emulator remembers of each request it was sent."""
+"""A log of the requests to the emulator."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +12,12 @@ from .faults import Fault
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One request, and how it was answered."""
+    """One request and its response."""
 
     at: float
-    """Seconds since the emulator started, on the event loop's clock, when it arrived."""
+    """The arrival time in seconds since the emulator started, on the event loop's clock."""
     now: datetime
-    """The world's time then."""
+    """The world's time at arrival."""
     method: str
     path: str
     query: Mapping[str, str]
@@ -25,26 +25,26 @@ class Request:
     raw_query: str
     """The query string as it was sent, byte for byte."""
     headers: Mapping[str, str]
-    """The headers, found in any case; the value of ``Authorization`` is blacked out."""
+    """The headers, case-insensitive; the value of ``Authorization`` is masked."""
     status: int
-    """The status of the answer; 0 if there was none, as after ``hang_up()``."""
+    """The status of the response; 0 if there was none, as after ``hang_up()``."""
     fault: Fault | None
-    """What went wrong on purpose."""
+    """The fault that was applied, if any."""
     served: tuple[Key, ...]
-    """The (id, updatedAtTime) of each session in the answer, if it was meant to arrive whole."""
+    """The (id, updatedAtTime) of each session in the response; empty if a fault cuts it off."""
 
 
 class Requests(Sequence[Request]):
-    """The latest requests, oldest first; as many as the emulator was told to remember."""
+    """The latest requests, oldest first, up to the emulator's ``remember``."""
 
     def __init__(self, remember: int) -> None:
-        self._kept: deque[Request] = deque(maxlen=remember)
+        self._requests: deque[Request] = deque(maxlen=remember)
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._requests)
 
     def __iter__(self) -> Iterator[Request]:
-        return iter(list(self._kept))  # more may come while they are looked at
+        return iter(list(self._requests))  # more may arrive during the iteration
 
     @overload
     def __getitem__(self, index: int) -> Request: ...
@@ -54,16 +54,16 @@ class Requests(Sequence[Request]):
 
     def __getitem__(self, index: int | slice) -> Request | Sequence[Request]:
         if isinstance(index, slice):
-            return list(self._kept)[index]
-        return self._kept[index]
+            return list(self._requests)[index]
+        return self._requests[index]
 
     def __repr__(self) -> str:
-        return f"<{len(self._kept)} requests>"
+        return f"<{len(self._requests)} requests>"
 
     def append(self, request: Request) -> None:
-        """Remember one more, and forget the oldest if there are too many."""
-        self._kept.append(request)
+        """Add a request; drop the oldest if there are too many."""
+        self._requests.append(request)
 
     def clear(self) -> None:
-        """Forget them all."""
-        self._kept.clear()
+        """Remove all requests."""
+        self._requests.clear()

@@ -1,4 +1,4 @@
-"""The emulator: a real HTTP server that answers as Samsara's coaching API does."""
+"""The emulator: a real HTTP server that responds as Samsara's coaching API does."""
 
 import asyncio
 from collections import deque
@@ -20,15 +20,15 @@ from .profile import Profile
 from .request_log import Requests
 from .world import World
 
-IDLE = 10 * 365 * 86_400.0
-"""Seconds a connection may idle: for ever, or a jump of virtual time would close it in between."""
+IDLE_TIMEOUT = 10 * 365 * 86_400.0
+"""Seconds an idle connection stays open: ten years, so that no jump of virtual time closes it."""
 
-LONGEST_LINE = 1 << 20
-"""Bytes a request line may have. Samsara's limit is not known, so ours shall not be in the way."""
+MAX_LINE_SIZE = 1 << 20
+"""Maximum bytes of a request line: large, because Samsara's limit is not known."""
 
 
 class Emulator:
-    """Stands in for Samsara's coaching API, on this machine, over real HTTP.
+    """Emulates Samsara's coaching API on this machine, over real HTTP.
 
     ::
 
@@ -36,21 +36,21 @@ class Emulator:
             ...  # point any client at api.url, with any token
 
     Args:
-        world: What there is to read; by default a world of 2000 sessions, the same each time.
-        profile: How the API behaves where its documentation leaves that open.
-        faults: What goes wrong, in this order; more can be put into ``faults`` while running.
-        token: The bearer token asked for; by default any will do.
-        host: Where to listen.
+        world: The data to serve; by default a world of 2000 sessions, the same each time.
+        profile: How the API behaves where its documentation is silent.
+        faults: The faults to apply, in this order; more can be added to ``faults`` at any time.
+        token: The only bearer token accepted; by default any token is.
+        host: The address to listen on.
         port: The port; 0 lets the system choose one.
-        page_size: Items on a page, or (fewest, most), drawn anew for each page.
-        latency: Seconds each answer takes.
+        page_size: Items per page, or (minimum, maximum), drawn for each page.
+        latency: Seconds by which each response is delayed.
         speed: Seconds of the world's time per second.
-        sessions_per_second: How many requests for sessions are let through in any one second; None
-            for no limit. https://developers.samsara.com/docs/rate-limits
-        assignments_per_second: The same for assignments, reading and writing together.
-        cursor_life: How long a cursor is good for, in the world's time.
-        remember: How many requests ``requests`` keeps.
-        gzip: Whether to compress answers for clients that ask for it, as Samsara does.
+        sessions_per_second: How many requests for sessions are allowed in any one second; None for
+            no limit. https://developers.samsara.com/docs/rate-limits
+        assignments_per_second: The same for assignments, reads and writes together.
+        cursor_life: How long a cursor is valid, in the world's time.
+        remember: How many requests ``requests`` holds.
+        gzip: Whether to compress responses for clients that accept it, as Samsara does.
     """
 
     def __init__(
@@ -96,18 +96,18 @@ class Emulator:
         self._url = ""
         self._handling: set[asyncio.Task[object]] = set()
 
-    # Its life
+    # Starting and stopping
 
     async def start(self) -> None:
-        """Listen; the world's time goes on from where it stands."""
+        """Start to listen; the world's time continues from where it stopped."""
         if self._runner is not None:
-            raise RuntimeError("the emulator runs already")
+            raise RuntimeError("the emulator is already running")
         server = web.Server(
             self._handle,
             handler_cancellation=True,
             access_log=None,
-            keepalive_timeout=IDLE,
-            max_line_size=LONGEST_LINE,
+            keepalive_timeout=IDLE_TIMEOUT,
+            max_line_size=MAX_LINE_SIZE,
         )
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()
@@ -123,7 +123,7 @@ class Emulator:
         self._runner = runner
 
     async def stop(self) -> None:
-        """Close every connection, also those that wait for an answer; twice is harmless."""
+        """Close all connections, including those with a pending response. May be called twice."""
         runner, self._runner = self._runner, None
         if runner is None:
             return
@@ -150,11 +150,11 @@ class Emulator:
     ) -> None:
         await self.stop()
 
-    # What can be asked of it
+    # State and control
 
     @property
     def url(self) -> str:
-        """Where it listens, without a slash at the end."""
+        """The base URL, without a slash at the end."""
         if not self._url:
             raise RuntimeError("the emulator has no address until it is started")
         return self._url
@@ -166,12 +166,12 @@ class Emulator:
 
     @property
     def faults(self) -> deque[Fault]:
-        """What is still to go wrong; may be added to at any time."""
+        """The faults not yet applied; more can be added at any time."""
         return self._api.faults
 
     @property
     def world(self) -> World:
-        """The world, to be read and changed while the emulator runs."""
+        """The world; it can be read and changed while the emulator runs."""
         return self._world
 
     @property
@@ -180,12 +180,12 @@ class Emulator:
         return self._world.now
 
     def advance(self, ahead: timedelta) -> None:
-        """Move the world's time ahead at once; what would have happened meanwhile, happens."""
+        """Move the world's time ahead at once, with all changes due in between."""
         if self._clock is not None and self._runner is not None:
             self._clock.jump(ahead)
         self._world.advance(self._world.now if self._runner else self._world.now + ahead)
 
-    # How it answers
+    # Handling requests
 
     async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
         clock, task = self._clock, asyncio.current_task()

@@ -10,27 +10,30 @@ from .query import Parameters, SessionQuery
 from .render import session_bytes
 
 
-def sessions_page(context: EndpointContext, asked: Parameters, *, empty: bool = False) -> Answer:
-    """Answer with the next page of sessions in the order of updatedAtTime.
+def sessions_page(
+    context: EndpointContext, parameters: Parameters, *, empty: bool = False
+) -> Answer:
+    """Return the next page of sessions in the order of updatedAtTime.
 
     Args:
-        context: Where the answer comes from.
-        asked: The request.
-        empty: Answer with an empty page instead that skips nothing.
+        context: The emulator's state.
+        parameters: The request's parameters.
+        empty: Return an empty page that skips nothing.
     """
-    query = SessionQuery.read(asked, end_inclusive=context.profile.end_inclusive)
-    place = context.cursors.place(asked, context.world.now)
-    start = query.after if place is None else cast("int", place)
+    query = SessionQuery.parse(parameters, end_inclusive=context.profile.end_inclusive)
+    position = context.cursors.position(parameters, context.world.now)
+    start = query.after if position is None else cast("int", position)
     size = context.draw_size()
     found = _find(context, query, start, size + 1)
-    kept = 0 if empty else context.cut(len(found), size)
-    shown = found[:kept]
-    more = empty or kept < len(found)
+    count = 0 if empty else context.draw_count(len(found), size)
+    shown = found[:count]
+    more = empty or count < len(found)
+    end = start
     if shown:
-        start = shown[-1].stamp
+        end = shown[-1].stamp
     elif found and not empty:
-        # An empty page whose cursor moves as far as it can without skipping anything.
-        start = found[0].stamp - 1
+        # The cursor of an empty page moves as far as it can without skipping anything.
+        end = found[0].stamp - 1
     external_ids = context.world.people.external_ids
     return page(
         (
@@ -42,7 +45,7 @@ def sessions_page(context: EndpointContext, asked: Parameters, *, empty: bool = 
             )
             for version in shown
         ),
-        cursor=_cursor(context, asked, query, start, more=more, data=bool(shown)),
+        cursor=_cursor(context, parameters, query, end, more=more, data=bool(shown)),
         has_next=more or (query.until is None and context.profile.caught_up_has_next),
         served=tuple(version.key for version in shown),
     )
@@ -53,14 +56,14 @@ def _find(context: EndpointContext, query: SessionQuery, start: int, count: int)
     feed = context.world.record.feed(start, drivers=query.drivers, every=every)
     if (until := query.until) is not None:
         feed = takewhile(lambda version: version.stamp <= until, feed)
-    return list(islice(filter(query.wants, feed), count))
+    return list(islice(filter(query.matches, feed), count))
 
 
 def _cursor(
     context: EndpointContext,
-    asked: Parameters,
+    parameters: Parameters,
     query: SessionQuery,
-    place: int,
+    position: int,
     *,
     more: bool,
     data: bool,
@@ -71,5 +74,5 @@ def _cursor(
         if kind == "empty":
             return ""
         if kind == "same" and not data:
-            return asked.after
-    return context.cursors.make(place, asked, context.world.now)
+            return parameters.after
+    return context.cursors.make(position, parameters, context.world.now)

@@ -1,4 +1,4 @@
-"""A company under coaching: pure, seeded, and the same however its time is cut up."""
+"""An emulated company: no I/O, seeded, and independent of the steps in which time advances."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,28 +12,27 @@ from .people import People
 from .render import session_json
 
 BIRTHDAY = datetime(2026, 3, 2, 8, tzinfo=UTC)
-"""The time in a world that was not told it; fixed, so that runs repeat exactly."""
+"""The default start time of a world; fixed, so that runs repeat exactly."""
 
 ALL_EVENTS = 1_000_000
 """More than any session has."""
 
 
 class World:
-    """Drivers, coaches, their assignments, and coaching sessions whose lives go on.
+    """Drivers, coaches, their assignments, and coaching sessions that change over time.
 
     Args:
-        seed: Two worlds of one seed are alike, in everything.
-        drivers: How many drivers there are.
-        coaches: How many coaches.
-        sessions: How many sessions have begun before the world is born.
-        now: The world's time at birth, aware. For the present, pass the present.
-        history: The past over which the lives of those sessions are spread.
-        changes_per_hour: How much happens of itself after birth, in the world's hours; 0 leaves
-            everything to the methods below.
+        seed: Worlds with the same seed and arguments are equal in everything.
+        drivers: The number of drivers.
+        coaches: The number of coaches.
+        sessions: The number of sessions that have begun before the start.
+        now: The start time, timezone-aware. To start in the present, pass the current time.
+        history: The period before the start in which those sessions begin and change.
+        changes_per_hour: Random changes per hour of the world's time, after the start; 0 leaves
+            all changes to the methods below.
 
-    Every change gives its session an updatedAtTime later than any given before, by a millisecond
-    if no more time has passed. The methods that change something do so at ``now``, in any state
-    of the session, without objection.
+    Every change sets an updatedAtTime that is later than all before, by at least a millisecond.
+    The methods that change something do so at ``now`` and accept a session in any state.
     """
 
     def __init__(
@@ -50,82 +49,82 @@ class World:
         if not drivers and (sessions or changes_per_hour):
             raise ValueError("sessions need drivers")
         self.seed = seed
-        self._random = Random(seed)  # for what happens of itself
-        self._hands = Random(~seed)  # apart, so that a test's acts leave the rest alone
+        self._random = Random(seed)
+        self._manual_random = Random(~seed)  # a test's changes must not alter the random ones
         self._now = to_ms(now or BIRTHDAY)
         self._clock: Callable[[], datetime] | None = None
         self._upcoming: list[Session] = []
         self.record = Record()
-        begun = self._now - history // MILLISECOND
-        self.people = People(self._random, drivers, coaches, begun)
-        self._born(sessions, begun)
+        begin = self._now - history // MILLISECOND
+        self.people = People(self._random, drivers, coaches, begin)
+        self._add_history(sessions, begin)
         self._per_hour = changes_per_hour
-        self._next = self._soon(self._now)
+        self._next = self._draw_next(self._now)
 
     # Time
 
     @property
     def now(self) -> datetime:
-        """The world's time: that of the clock it follows, or what ``advance`` was last told."""
+        """The world's time: that of the clock it follows, or of the last ``advance``."""
         return self._clock() if self._clock else from_ms(self._now)
 
     def follow(self, clock: Callable[[], datetime] | None) -> None:
-        """Live by a clock from now on, or for None stand still at what it last said."""
+        """Follow a clock from now on; None stops the time at the clock's last value."""
         self.advance(self.now)
         self._clock = clock
 
     def advance(self, now: datetime) -> None:
-        """Let everything happen that happens of itself until ``now``; earlier is harmless."""
+        """Apply all random changes due until ``now``; an earlier time has no effect."""
         target = to_ms(now)
         while self._next is not None and self._next <= target:
-            self._live_on(self._next)
-            self._next = self._soon(self._next)
+            self._change_at_random(self._next)
+            self._next = self._draw_next(self._next)
         self._now = max(self._now, target)
 
-    # What a test can do by hand
+    # Changes by a test
 
     def add_session(self, driver_id: str | None = None, **fields: object) -> str:
-        """Begin a session and return its id.
+        """Add a session and return its id.
 
         Args:
-            driver_id: Whose session it is; by default some driver's.
-            fields: What the session shall hold, by the API's own names (``sessionNote="…"``,
-                ``behaviors=[…]``); a field given as None is left out.
+            driver_id: The session's driver; by default a random one.
+            fields: Fields of the session, by the API's names (``sessionNote="…"``,
+                ``behaviors=[…]``); None leaves a field out.
         """
         if "updatedAtTime" in fields:
-            raise TypeError("the world stamps updatedAtTime itself")
-        at = self._act()
-        driver = driver_id or self._hands.choice(self.people.drivers)
-        return self._begin(self._hands, driver, at, fields).id
+            raise TypeError("updatedAtTime can't be set; the world sets it")
+        at = self._advance_to_now()
+        driver = driver_id or self._manual_random.choice(self.people.drivers)
+        return self._begin(self._manual_random, driver, at, fields).id
 
     def complete(self, session_id: str) -> None:
-        """Complete a session, by its assigned coach or else by some coach."""
-        at = self._act()
-        self._complete(self._hands, self.record.sessions[session_id], at)
+        """Complete a session, by its assigned coach or else by a random one."""
+        at = self._advance_to_now()
+        self._complete(self._manual_random, self.record.sessions[session_id], at)
 
     def reassign(self, session_id: str, coach_id: str | None = None) -> None:
-        """Assign a session to a coach, by default to some coach."""
-        at, session = self._act(), self.record.sessions[session_id]
-        coach = coach_id or self._some_coach(self._hands)
+        """Assign a session to a coach, by default a random one."""
+        at, session = self._advance_to_now(), self.record.sessions[session_id]
+        coach = coach_id or self._random_coach(self._manual_random)
         self._change(session, at, session.latest.state._replace(assigned_coach=coach))
 
     def annotate(self, session_id: str, note: str) -> None:
-        """Write the session's note anew."""
-        at, session = self._act(), self.record.sessions[session_id]
+        """Replace the session's note."""
+        at, session = self._advance_to_now(), self.record.sessions[session_id]
         self._change(session, at, session.latest.state._replace(note=note))
 
     def delete(self, session_id: str) -> None:
-        """Delete a session, which the feed tells by a last record whose status is "deleted"."""
-        at, session = self._act(), self.record.sessions[session_id]
+        """Delete a session; the feed then holds a last version with the status "deleted"."""
+        at, session = self._advance_to_now(), self.record.sessions[session_id]
         self._change(session, at, session.latest.state._replace(status="deleted"))
 
     def assign(self, driver_id: str, coach_id: str) -> None:
-        """Give a driver a coach."""
-        self.people.put(driver_id, coach_id, self.record.stamp(self._act()))
+        """Assign a coach to a driver."""
+        self.people.put(driver_id, coach_id, self.record.stamp(self._advance_to_now()))
 
     def unassign(self, driver_id: str) -> None:
-        """Take a driver's coach away."""
-        self.people.put(driver_id, None, self.record.stamp(self._act()))
+        """Remove a driver's coach."""
+        self.people.put(driver_id, None, self.record.stamp(self._advance_to_now()))
 
     # What can be read
 
@@ -146,13 +145,13 @@ class World:
 
     @property
     def assignments(self) -> Mapping[str, str]:
-        """The coach of each driver who has one."""
+        """The coach of each driver who has one, by the driver's id."""
         return {a.driver_id: a.coach_id for a in self.people.after("") if a.coach_id is not None}
 
     def sessions(self) -> list[Json]:
-        """Return each session as it is now, in the order of the feed.
+        """Return the current version of each session as JSON, in feed order.
 
-        They hold everything: the driver's external ids, and the events beyond those served.
+        It is complete: with the driver's external ids, and all events beyond those served.
         """
         return [
             session_json(
@@ -162,64 +161,66 @@ class World:
         ]
 
     def versions(self) -> list[tuple[str, str]]:
-        """Return the (id, updatedAtTime) of every version there ever was, in feed order."""
+        """Return the (id, updatedAtTime) of every version, also superseded ones, in feed order."""
         return [version.key for version in self.record.every]
 
     def latest(self) -> set[tuple[str, str]]:
-        """Return the (id, updatedAtTime) of each session as it is now."""
+        """Return the (id, updatedAtTime) of each session's current version."""
         return {session.latest.key for session in self.record.sessions.values()}
 
-    # How it comes about
+    # Random changes
 
-    def _born(self, sessions: int, begun: int) -> None:
+    def _add_history(self, sessions: int, begin: int) -> None:
         random, numbered = self._random, dict[int, Session]()
-        for at, number, act in sorted(lifecycle.past_lives(random, sessions, begun, self._now)):
-            if act == "begin":
+        for at, number, change in sorted(
+            lifecycle.past_changes(random, sessions, begin, self._now)
+        ):
+            if change == "begin":
                 driver = random.choice(self.people.drivers)
                 numbered[number] = self._begin(random, driver, at, {})
             else:
-                self._happen(act, numbered[number], at)
+                self._apply(change, numbered[number], at)
 
-    def _soon(self, at: int) -> int | None:
+    def _draw_next(self, at: int) -> int | None:
         return at + lifecycle.pause(self._random, self._per_hour) if self._per_hour else None
 
-    def _live_on(self, at: int) -> None:
+    def _change_at_random(self, at: int) -> None:
         random = self._random
-        act = lifecycle.next_act(random)
-        if act == "coach":
+        change = lifecycle.next_change(random)
+        if change == "coach":
             driver = random.choice(self.people.drivers)
-            coach = self._some_coach(random) if random.random() < 0.8 else None
+            coach = self._random_coach(random) if random.random() < 0.8 else None
             self.people.put(driver, coach, self.record.stamp(at))
             return
-        session = None if act == "begin" else self._some_upcoming(random)
+        session = None if change == "begin" else self._random_upcoming(random)
         if session is None:
             self._begin(random, random.choice(self.people.drivers), at, {})
         else:
-            self._happen(act, session, at)
+            self._apply(change, session, at)
 
-    def _happen(self, act: lifecycle.Act, session: Session, at: int) -> None:
+    def _apply(self, change: lifecycle.Change, session: Session, at: int) -> None:
         random, before = self._random, session.latest.state
-        match act:
+        match change:
             case "complete":
                 self._complete(random, session, at)
             case "reassign":
-                coach = self._some_coach(random)
+                coach = self._random_coach(random)
                 self._change(session, at, before._replace(assigned_coach=coach))
             case "annotate":
                 self._change(session, at, before._replace(note=content.note(random)))
             case "delete":
                 self._change(session, at, before._replace(status="deleted"))
             case "begin" | "coach":
-                raise AssertionError("not an act upon a session")
+                raise AssertionError("not a change of a session")
 
-    def _act(self) -> int:
+    def _advance_to_now(self) -> int:
         self.advance(self.now)
         return self._now
 
     def _begin(self, random: Random, driver_id: str, at: int, fields: dict[str, object]) -> Session:
-        given = dict(fields)
+        overrides = dict(fields)
         session = Session(
-            id=str(given.pop("id", content.uuid(random))),
+            id=str(overrides.pop("id", content.uuid(random))),
             seed=random.getrandbits(64),
             driver_id=driver_id,
             created=at,
@@ -227,13 +228,13 @@ class World:
             coaching_type=random.choice(content.COACHING_TYPES),
         )
         state = State(
-            status=str(given.pop("sessionStatus", "upcoming")),
-            assigned_coach=_text(given.pop("assignedCoachId", self.people.coach_of(driver_id))),
-            completed_coach=_text(given.pop("completedCoachId", None)),
-            completed_at=_text(given.pop("completedAtTime", None)),
-            note=_text(given.pop("sessionNote", None)),
+            status=str(overrides.pop("sessionStatus", "upcoming")),
+            assigned_coach=_text(overrides.pop("assignedCoachId", self.people.coach_of(driver_id))),
+            completed_coach=_text(overrides.pop("completedCoachId", None)),
+            completed_at=_text(overrides.pop("completedAtTime", None)),
+            note=_text(overrides.pop("sessionNote", None)),
         )
-        session.given = given
+        session.overrides = overrides
         self.record.begin(Version(session, self.record.stamp(at), state))
         self._upcoming.append(session)
         return session
@@ -242,24 +243,24 @@ class World:
         self.record.change(Version(session, self.record.stamp(at), state))
 
     def _complete(self, random: Random, session: Session, at: int) -> None:
-        # The assigned coach is returned while a session is incomplete, in the words of the OpenAPI
-        # description, so it goes when the completing coach comes.
+        # Per the OpenAPI description, the assigned coach is returned only while a session is
+        # incomplete, so it is removed when the completing coach is set.
         before = session.latest.state
-        coach = before.assigned_coach or self._some_coach(random)
+        coach = before.assigned_coach or self._random_coach(random)
         state = State("completed", None, coach, stamp_text(at), before.note)
         self._change(session, at, state)
 
-    def _some_coach(self, random: Random) -> str | None:
+    def _random_coach(self, random: Random) -> str | None:
         return random.choice(self.people.coaches) if self.people.coaches else None
 
-    def _some_upcoming(self, random: Random) -> Session | None:
-        # What is no longer upcoming is weeded out when it is come upon.
+    def _random_upcoming(self, random: Random) -> Session | None:
+        # A session that is no longer upcoming is removed when it is drawn.
         while self._upcoming:
-            place = random.randrange(len(self._upcoming))
-            session = self._upcoming[place]
+            index = random.randrange(len(self._upcoming))
+            session = self._upcoming[index]
             if session.latest.state.status == "upcoming":
                 return session
-            self._upcoming[place] = self._upcoming[-1]
+            self._upcoming[index] = self._upcoming[-1]
             self._upcoming.pop()
         return None
 

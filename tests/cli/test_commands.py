@@ -1,4 +1,4 @@
-"""The command line, mostly as a shell runs it: in processes of its own, with pipes and signals."""
+"""The command line, mostly as a shell runs it: in its own process, with pipes and signals."""
 
 import asyncio
 import io
@@ -22,12 +22,12 @@ from coachstream.emulator import Emulator, World, malformed_session
 
 SELF = [sys.executable, "-W", "error", "-c", "from coachstream.cli import main; main()"]
 ENVIRONMENT = {**os.environ, "SAMSARA_API_TOKEN": "tok-tok-token"}
-PATIENCE = 30
-"""Seconds after which a process that should have ended is a failure."""
+TIMEOUT = 30
+"""Seconds after which a process that has not ended is a failure."""
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # runs nothing but ourselves
+    return subprocess.Popen(  # runs only this package
         [*SELF, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -37,9 +37,9 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """The exit code, and what is left on stdout and stderr."""
+    """Return the exit code, and the rest of stdout and stderr."""
     try:
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=TIMEOUT)
     finally:
         process.kill()
     return process.returncode, out, err
@@ -55,15 +55,15 @@ def lines_of(err: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """Where `coachstream emulate` listens, with a past of some pages and no life in it."""
+    """The URL of a running `coachstream emulate`, with several pages of history and no changes."""
     server = start(
         *("emulate", "--port", "0", "--sessions", "400", "--changes-per-hour", "0"),
         *("--token", "tok-tok-token"),
     )
     assert server.stdout is not None
     server.stdout.readline()
-    invitation = server.stdout.readline()
-    yield invitation.split()[-1]
+    usage = server.stdout.readline()
+    yield usage.split()[-1]
     server.send_signal(signal.SIGTERM)
     assert finish(server) == (143, "", "")
 
@@ -75,7 +75,7 @@ def test_the_demo_loses_nothing_and_writes_plain_lines_to_a_pipe():
     code, out, err = run("demo", "--sessions", "150", "--seconds", "0")
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == "Nothing was lost."
-    assert "trouble    3:" in out
+    assert "faults     3:" in out
     assert "\x1b" not in out
 
 
@@ -96,7 +96,7 @@ async def test_the_demo_draws_a_table_in_a_terminal(monkeypatch):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_the_demo_stops_when_told_to(number, code):
+def test_the_demo_stops_on_a_signal(number, code):
     process = start("demo")
     assert process.stdout is not None
     process.stdout.readline()
@@ -107,7 +107,7 @@ def test_the_demo_stops_when_told_to(number, code):
 # emulate
 
 
-def test_a_port_in_use_is_one_line(url):
+def test_a_port_in_use_is_reported_in_one_line(url):
     code, out, err = run("emulate", "--port", url.rpartition(":")[2])
     assert (code, out) == (1, "")
     assert len(lines_of(err)) == 1
@@ -136,38 +136,38 @@ def test_tail_passes_its_filters_on(url):
     assert any("coachableEvents" in one for session in sessions for one in session["behaviors"])
 
 
-def test_tail_goes_on_from_the_position_it_told(url):
-    asked = ["tail", "--base-url", url, "-v"]
-    code, out, err = run(*asked, "--since", "90d", "--until", "0m")
+def test_tail_resumes_from_the_position_it_printed(url):
+    command = ["tail", "--base-url", url, "-v"]
+    code, out, err = run(*command, "--since", "90d", "--until", "0m")
     assert code == 0
     position = shlex.split(lines_of(err)[-1].removeprefix("position: "))
     assert "--after" in position
-    code, rest, _ = run(*asked, *position)
+    code, rest, _ = run(*command, *position)
     assert code == 0
     assert len(rest) < len(out)
     assert out.endswith(rest)
 
 
-async def beside(*arguments: str) -> tuple[int, str, str]:
-    """Run a command beside this test's loop; returns what `finish` does."""
+async def run_in_thread(*arguments: str) -> tuple[int, str, str]:
+    """Run a command without blocking this test's loop; return what `finish` returns."""
     return await asyncio.to_thread(run, *arguments)
 
 
-async def test_tail_keeps_what_the_library_does_not_know():
+async def test_tail_writes_fields_that_the_library_does_not_know():
     world = World(sessions=0, changes_per_hour=0, now=SystemClock().now())
     world.add_session(id="s-1", sessionNote="two\nlines", mood={"score": 0.5})
     async with Emulator(world) as api:
-        code, out, err = await beside("tail", "--base-url", api.url, "--until", "0m")
+        code, out, err = await run_in_thread("tail", "--base-url", api.url, "--until", "0m")
     assert (code, err) == (0, "")
     assert len(out.splitlines()) == 1
     assert json.loads(out)["mood"] == {"score": 0.5}
     assert json.loads(out)["sessionNote"] == "two\nlines"
 
 
-async def test_tail_writes_a_session_it_cannot_read_and_warns_of_it():
+async def test_tail_writes_a_malformed_session_and_logs_a_warning():
     world = World(sessions=5, changes_per_hour=0, now=SystemClock().now())
     async with Emulator(world, faults=[malformed_session()]) as api:
-        code, out, err = await beside(
+        code, out, err = await run_in_thread(
             "tail", "--base-url", api.url, "--since", "90d", "--until", "0m"
         )
     assert code == 0
@@ -182,8 +182,8 @@ async def test_tail_writes_a_session_it_cannot_read_and_warns_of_it():
 
 
 @pytest.mark.parametrize("status", ["upcoming", "deleted"])
-def test_tail_ends_with_its_reader(url, status):
-    """With "deleted", all has been written long before the reader goes, and nothing comes."""
+def test_tail_ends_when_its_reader_is_gone(url, status):
+    """With "deleted", everything is written before the reader goes, and nothing follows."""
     process = start("tail", "--base-url", url, "--since", "90d", "--status", status)
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["sessionStatus"] == status
@@ -195,36 +195,36 @@ def test_tail_ends_with_its_reader(url, status):
 
 @pytest.mark.parametrize("status", ["upcoming", "deleted"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_tail_stops_when_told_to(url, status, number, code):
-    """With "upcoming", it stands in the middle of a page that the pipe has no room for."""
+def test_tail_stops_on_a_signal(url, status, number, code):
+    """With "upcoming", it blocks in the middle of a page, because the pipe is full."""
     process = start("tail", "--base-url", url, "--since", "90d", "--status", status, "--events")
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(number)
     try:
-        assert process.wait(PATIENCE) == code  # nobody reads what is still in the pipe
+        assert process.wait(TIMEOUT) == code  # the rest of the pipe stays unread
     finally:
         assert finish(process)[2] == ""
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
-def test_a_full_disk_is_one_line(url):
+def test_a_full_disk_is_reported_in_one_line(url):
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(  # runs nothing but ourselves
+        done = subprocess.run(  # runs only this package
             [*SELF, "tail", "--base-url", url, "--since", "90d"],
             check=False,
             stdout=full,
             stderr=subprocess.PIPE,
             env=ENVIRONMENT,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
         )
     assert done.returncode == 1
     assert len(lines_of(done.stderr)) == 1
     assert "No space left" in done.stderr
 
 
-# tail: what it refuses
+# tail: its errors
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_full_disk_is_one_line(url):
         (["--api-version", "no version"], "--api-version"),
     ],
 )
-def test_a_bad_option_is_one_line_that_names_it(arguments, named):
+def test_a_bad_option_is_reported_in_one_line_that_names_it(arguments, named):
     result = CliRunner(env=ENVIRONMENT).invoke(main, ["tail", *arguments])
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -246,15 +246,15 @@ def test_a_bad_option_is_one_line_that_names_it(arguments, named):
     assert named in result.stderr
 
 
-def test_a_missing_token_is_one_line_that_says_where_to_put_it():
+def test_a_missing_token_is_reported_in_one_line_with_the_variable():
     result = CliRunner(env={"SAMSARA_API_TOKEN": None}).invoke(main, ["tail"])
     assert result.exit_code == 2
     assert lines_of(result.stderr) == [
-        "Error: SAMSARA_API_TOKEN is not set: put your API token there."
+        "Error: SAMSARA_API_TOKEN is not set. Set it to your API token."
     ]
 
 
-def test_a_refused_token_is_one_line_that_does_not_show_it(url, monkeypatch):
+def test_a_refused_token_is_reported_in_one_line_without_the_token(url, monkeypatch):
     monkeypatch.setitem(ENVIRONMENT, "SAMSARA_API_TOKEN", "another-token")
     code, out, err = run("tail", "--base-url", url)
     assert (code, out) == (1, "")
@@ -264,9 +264,9 @@ def test_a_refused_token_is_one_line_that_does_not_show_it(url, monkeypatch):
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
-def test_without_the_extra_it_says_how_to_get_it(missing):
+def test_without_the_extra_the_error_shows_how_to_install_it(missing):
     script = f"import sys; sys.modules['{missing}'] = None; from coachstream.cli import main"
-    done = subprocess.run(  # runs nothing but ourselves
+    done = subprocess.run(  # runs only this package
         [sys.executable, "-c", script], check=False, capture_output=True, text=True
     )
     assert done.returncode == 1
@@ -275,10 +275,10 @@ def test_without_the_extra_it_says_how_to_get_it(missing):
     ]
 
 
-# When
+# tail: the times of --since
 
 
-def when(text: str) -> datetime:
+def parse_since(text: str) -> datetime:
     with tail.command.make_context("tail", ["--since", text]) as context:
         moment = context.params["since"]
     assert isinstance(moment, datetime)
@@ -295,24 +295,24 @@ def when(text: str) -> datetime:
         ("2w", timedelta(weeks=2)),
     ],
 )
-def test_since_can_be_so_long_ago(text, ago):
+def test_since_can_be_relative(text, ago):
     earliest = SystemClock().now() - ago
-    assert earliest <= when(text) <= SystemClock().now() - ago
+    assert earliest <= parse_since(text) <= SystemClock().now() - ago
 
 
 @pytest.mark.parametrize(
     "text", ["2026-03-01T08:00:00Z", "2026-03-01t08:00:00z", "2026-03-01T09:00:00.000+01:00"]
 )
 def test_since_can_be_a_timestamp(text):
-    assert when(text).timestamp() == 1772352000
+    assert parse_since(text).timestamp() == 1772352000
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "7", "-7d", "7 d", "99999999999d", "\u0667d"])
-def test_since_is_refused_if_it_is_neither(text):
+def test_since_is_refused_if_it_is_neither_relative_nor_a_timestamp(text):
     result = CliRunner(env=ENVIRONMENT).invoke(main, ["tail", "--since", text])
     assert result.exit_code == 2
     assert "--since" in result.stderr
-    assert "is neither like 7d" in result.stderr
+    assert "is not a time like 7d" in result.stderr
 
 
 def test_since_is_refused_without_a_time_zone():

@@ -1,4 +1,4 @@
-"""Each thing that can be made to go wrong, as a client sees it."""
+"""Each fault, as a client sees it."""
 
 import asyncio
 import gzip
@@ -33,7 +33,7 @@ START = {"startTime": "2020-01-01T00:00:00Z"}
 
 
 async def raw(api, path, method="GET", **params):
-    """Return every byte that comes back; aiohttp would ask again by itself after a hang-up."""
+    """Return the raw bytes of the response; aiohttp would retry by itself after a hang-up."""
     url = URL(api.url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
     target = f"{path}?{urlencode(params)}"
@@ -70,7 +70,7 @@ async def calls(request):
     settings = {"page_size": 10, "sessions_per_second": None, **getattr(request, "param", {})}
     async with (
         Emulator(world, **settings) as api,
-        # A new connection each time: aiohttp asks again by itself when an old one breaks.
+        # A new connection each time: aiohttp retries by itself when an old one breaks.
         aiohttp.ClientSession(
             api.url,
             headers={"Authorization": "Bearer t", "Accept-Encoding": "identity"},
@@ -80,7 +80,7 @@ async def calls(request):
         yield Calls(api, http)
 
 
-async def test_faults_come_one_by_one_in_their_order(calls):
+async def test_faults_apply_one_per_request_in_order(calls):
     calls.api.faults.extend([refuse(500), serve(), refuse(502)])
     assert [(await calls.read())[0] for _ in range(4)] == [500, 200, 502, 200]
     assert [request.fault for request in calls.api.requests] == [
@@ -98,7 +98,7 @@ async def test_a_fault_waits_for_its_route(calls):
     assert (await calls.read(ASSIGNMENTS))[0] == 500
 
 
-async def test_a_script_can_be_given_at_the_start():
+async def test_faults_can_be_passed_to_the_constructor():
     async with (
         Emulator(faults=[refuse(500)]) as api,
         aiohttp.ClientSession(api.url, headers={"Authorization": "Bearer t"}) as http,
@@ -108,7 +108,7 @@ async def test_a_script_can_be_given_at_the_start():
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 413, 429, 500, 501, 502, 503, 504])
-async def test_refuse_says_what_the_api_would_say(calls, status):
+async def test_refuse_sends_the_error_body_of_the_api(calls, status):
     calls.api.faults.append(refuse(status))
     got, body = await calls.read()
     assert got == status
@@ -116,7 +116,7 @@ async def test_refuse_says_what_the_api_would_say(calls, status):
 
 
 @pytest.mark.parametrize("calls", [{"profile": Profile(error_bodies="text")}], indirect=True)
-async def test_server_errors_are_text_where_the_profile_says_so(calls):
+async def test_server_errors_can_be_text_by_profile(calls):
     calls.api.faults.extend([refuse(503), refuse(429)])
     async with calls.get() as answer:
         assert answer.content_type == "text/plain"
@@ -125,7 +125,7 @@ async def test_server_errors_are_text_where_the_profile_says_so(calls):
         assert (await answer.json())["message"] == "Exceeded rate limit."
 
 
-async def test_refuse_can_say_when_and_how(calls):
+async def test_refuse_accepts_retry_after_body_and_headers(calls):
     calls.api.faults.extend(
         [
             refuse(429, retry_after=0.402349),
@@ -143,7 +143,7 @@ async def test_refuse_can_say_when_and_how(calls):
         assert await answer.read() == b"\xff"
 
 
-async def test_hang_up_closes_without_an_answer(calls):
+async def test_hang_up_closes_without_a_response(calls):
     calls.api.faults.append(hang_up())
     assert await raw(calls.api, SESSIONS, **START) == b""
     [request] = calls.api.requests
@@ -151,7 +151,7 @@ async def test_hang_up_closes_without_an_answer(calls):
     assert (await calls.read())[0] == 200
 
 
-async def test_cut_short_announces_all_and_sends_some(calls):
+async def test_cut_short_announces_the_whole_body_and_sends_a_part(calls):
     _, whole = await calls.read()
     calls.api.faults.append(cut_short(bytes=30))
     head, _, body = (await raw(calls.api, SESSIONS, **START)).partition(b"\r\n\r\n")
@@ -161,7 +161,7 @@ async def test_cut_short_announces_all_and_sends_some(calls):
     assert calls.api.requests[-1].served == ()
 
 
-async def test_cut_short_always_holds_something_back(calls):
+async def test_cut_short_never_sends_the_whole_body(calls):
     calls.api.faults.append(cut_short(bytes=10**9))
     async with calls.get() as answer:
         with pytest.raises(aiohttp.ClientPayloadError):
@@ -182,7 +182,7 @@ async def test_a_put_that_was_cut_short_has_taken_effect(calls):
     assert world.assignments[driver] == coach
 
 
-async def test_stall_sends_half_and_falls_silent(calls):
+async def test_stall_sends_half_of_the_body_and_then_nothing(calls):
     _, whole = await calls.read()
     calls.api.faults.append(stall())
     async with calls.get() as answer:
@@ -194,7 +194,7 @@ async def test_stall_sends_half_and_falls_silent(calls):
     assert calls.api.requests[-1].served == ()
 
 
-async def test_stall_ends_by_closing(calls):
+async def test_stall_ends_by_closing_the_connection(calls):
     calls.api.faults.append(stall(0.01))
     async with calls.get() as answer:
         with pytest.raises(aiohttp.ClientPayloadError):
@@ -209,7 +209,7 @@ async def test_slow_is_late_but_whole(calls):
     assert len(calls.api.requests[-1].served) == 10
 
 
-async def test_garble_is_a_200_that_is_no_json(calls):
+async def test_garble_is_a_200_that_is_not_json(calls):
     calls.api.faults.append(garble())
     status, body = await calls.read()
     assert status == 200
@@ -218,7 +218,7 @@ async def test_garble_is_a_200_that_is_no_json(calls):
     assert calls.api.requests[0].served == ()
 
 
-async def test_redirect_points_elsewhere(calls):
+async def test_redirect_sends_the_location(calls):
     calls.api.faults.append(redirect("http://127.0.0.1:1/elsewhere"))
     async with calls.get() as answer:
         assert answer.status == 307
@@ -291,20 +291,20 @@ async def test_malformed_session_changes_the_first_session_only(calls):
     assert (await calls.page())["data"][0]["updatedAtTime"] == "yesterday"
 
 
-async def test_malformed_session_leaves_an_empty_page_alone(calls):
+async def test_malformed_session_does_not_change_an_empty_page(calls):
     calls.api.faults.append(malformed_session())
     assert (await calls.page(driverIds="nobody"))["data"] == []
 
 
 @pytest.mark.parametrize("calls", [{"sessions_per_second": 0.001}], indirect=True)
-async def test_what_a_fault_refuses_takes_up_no_room_in_the_limit(calls):
+async def test_faults_that_bypass_the_endpoint_do_not_count_towards_the_limit(calls):
     calls.api.faults.extend([refuse(500), garble(), redirect("/"), serve()])
     statuses = [(await calls.read())[0] for _ in range(5)]
     assert statuses == [500, 200, 307, 200, 429]
 
 
 @pytest.mark.parametrize("calls", [{"token": "secret"}], indirect=True)
-async def test_a_stranger_uses_up_no_fault(calls):
+async def test_a_request_with_a_wrong_token_uses_up_no_fault(calls):
     calls.api.faults.append(refuse(500))
     assert (await calls.read())[0] == 401
     assert list(calls.api.faults) == [refuse(500)]

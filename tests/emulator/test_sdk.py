@@ -30,7 +30,7 @@ async def api():
 
 @pytest_asyncio.fixture
 async def samsara(api):
-    # The SDK never closes a client it made itself.
+    # The SDK never closes a client that it created itself.
     async with httpx.AsyncClient() as http:
         yield AsyncSamsara(token="secret", base_url=api.url, httpx_client=http)
 
@@ -119,9 +119,9 @@ async def test_the_sync_sdk_lists_assigns_and_removes(api, sync_samsara):
 async def test_the_sdk_understands_the_errors(api, samsara):
     options = {"max_retries": 0}
     async with httpx.AsyncClient() as http:
-        stranger = AsyncSamsara(token="wrong", base_url=api.url, httpx_client=http).coaching
+        unauthorized = AsyncSamsara(token="wrong", base_url=api.url, httpx_client=http).coaching
         with pytest.raises(UnauthorizedError):
-            await stranger.get_driver_coach_assignment(request_options=options)
+            await unauthorized.get_driver_coach_assignment(request_options=options)
 
     coaching = samsara.coaching
     with pytest.raises(NotFoundError):

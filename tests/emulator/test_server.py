@@ -1,4 +1,4 @@
-"""The server around the endpoints: tokens, paths, limits, memory, time, and stopping."""
+"""The server: tokens, paths, limits, the request log, time, starting and stopping."""
 
 import asyncio
 import re
@@ -30,9 +30,9 @@ async def status(http, path=SESSIONS, method="GET", **more):
 
 
 async def until(condition):
-    """Let the others run until it is so; waits for no time."""
+    """Yield to other tasks until the condition is true, without waiting for time to pass."""
     while not condition():  # noqa: ASYNC110 - there is no event for what a server has seen
-        await asyncio.sleep(0)  # noqa: TID251 - gives way, and passes no time
+        await asyncio.sleep(0)  # noqa: TID251 - yields, and passes no time
 
 
 @pytest_asyncio.fixture
@@ -58,7 +58,7 @@ async def http():
         ("secret", None, 401),
     ],
 )
-async def test_the_token_is_looked_at(http, asked, sent, wanted):
+async def test_the_token_is_checked(http, asked, sent, wanted):
     async with Emulator(small(), token=asked) as api:
         headers = {"Authorization": sent} if sent else {}
         async with http.get(api.url + SESSIONS, params=START, headers=headers) as answer:
@@ -68,7 +68,7 @@ async def test_the_token_is_looked_at(http, asked, sent, wanted):
         assert body["message"] == "Invalid token."
 
 
-async def test_bytes_that_are_no_text_do_no_harm():
+async def test_bytes_that_are_not_utf_8_are_refused():
     async with Emulator(small(), token="secret") as api:
         url = URL(api.url)
         reader, writer = await asyncio.open_connection(url.host, url.port)
@@ -86,7 +86,7 @@ async def test_bytes_that_are_no_text_do_no_harm():
         await writer.wait_closed()
 
 
-async def test_a_path_that_is_not_there(http):
+async def test_an_unknown_path_is_a_plain_text_404(http):
     async with (
         Emulator(small()) as api,
         http.get(api.url + "/coaching/sessions", headers=BEARER) as answer,
@@ -97,7 +97,7 @@ async def test_a_path_that_is_not_there(http):
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", SESSIONS), ("DELETE", ASSIGNMENTS)])
-async def test_a_method_that_is_not_known(http, method, path):
+async def test_an_unknown_method_is_a_405(http, method, path):
     async with (
         Emulator(small()) as api,
         http.request(method, api.url + path, headers=BEARER) as answer,
@@ -106,7 +106,7 @@ async def test_a_method_that_is_not_known(http, method, path):
         assert (await answer.json())["message"] == f"{method} not allowed on {path}."
 
 
-async def test_every_answer_has_a_request_id(http):
+async def test_every_response_has_a_request_id(http):
     async with Emulator(small(), token="secret", faults=[refuse(500)]) as api:
         seen = set()
         for path, headers in (
@@ -123,7 +123,7 @@ async def test_every_answer_has_a_request_id(http):
         assert len(seen) == 5
 
 
-async def test_answers_are_compressed_for_who_asks(http):
+async def test_responses_are_compressed_for_clients_that_accept_it(http):
     async with Emulator(small()) as api, Emulator(small(), gzip=False) as plain:
         for url, accept, wanted in (
             (api.url, "gzip, deflate", "gzip"),
@@ -148,14 +148,14 @@ async def test_one_request_too_many_is_refused_with_the_time_to_wait(http):
             assert re.fullmatch(r"\d{3}\.\d{5}", answer.headers["Retry-After"])
 
 
-async def test_reading_and_writing_assignments_share_one_limit_and_sessions_have_theirs(http):
+async def test_reads_and_writes_of_assignments_share_a_limit_apart_from_sessions(http):
     async with Emulator(small(), assignments_per_second=0.001) as api:
         assert await status(http, api.url + ASSIGNMENTS, "PUT") == 400
         assert await status(http, api.url + ASSIGNMENTS) == 429
         assert await status(http, api.url + SESSIONS) == 200
 
 
-async def test_no_limit_where_none_is_wanted(http):
+async def test_limits_can_be_disabled(http):
     async with Emulator(small(), sessions_per_second=None, assignments_per_second=None) as api:
         for path in (SESSIONS, ASSIGNMENTS):
             assert {await status(http, api.url + path) for _ in range(20)} == {200}
@@ -164,14 +164,14 @@ async def test_no_limit_where_none_is_wanted(http):
 async def test_the_documented_limits_are_the_default(http):
     async with Emulator(small()) as api:
         for limit, rate in zip(api._api._limits.values(), (5, 10), strict=True):
-            through = [limit.wait_for_room(100.0) == 0 for _ in range(rate + 1)]
+            through = [limit.try_acquire(100.0) == 0 for _ in range(rate + 1)]
             assert through == [True] * rate + [False]
 
 
-# Memory
+# The request log
 
 
-async def test_requests_are_remembered_as_they_came(http):
+async def test_requests_are_logged_as_they_were_sent(http):
     async with Emulator(small()) as api:
         url = f"{api.url}{SESSIONS}?startTime=2020-01-01T00%3a00:00Z&driverIds=1&driverIds=a%2Bb+c"
         async with http.get(URL(url, encoded=True), headers=BEARER) as answer:
@@ -190,20 +190,20 @@ async def test_requests_are_remembered_as_they_came(http):
         assert list(api.requests[-1:]) == [second]
 
 
-async def test_what_was_served_is_remembered(http):
+async def test_served_versions_are_logged(http):
     async with Emulator(small()) as api:
         await status(http, api.url + SESSIONS)
         assert set(api.requests[0].served) == api.world.latest()
 
 
-async def test_the_token_is_not_remembered(http):
+async def test_the_token_is_not_logged(http):
     async with Emulator(small()) as api:
         await status(http, api.url + SESSIONS)
         assert "secret" not in repr(list(api.requests))
         assert api.requests[0].headers["Authorization"] == "***"
 
 
-async def test_only_so_many_requests_are_remembered(http):
+async def test_only_the_latest_requests_are_logged(http):
     async with Emulator(small(), remember=2, sessions_per_second=None) as api:
         for n in range(4):
             await status(http, api.url + SESSIONS, params={**START, "n": n})
@@ -216,7 +216,7 @@ async def test_only_so_many_requests_are_remembered(http):
 # Time
 
 
-async def test_a_jump_of_time_brings_what_happens_meanwhile():
+async def test_a_jump_of_time_applies_the_changes_in_between():
     async with Emulator(small(changes_per_hour=60)) as api:
         api.advance(timedelta(hours=10))
         assert api.now >= NOW + timedelta(hours=10)
@@ -225,7 +225,7 @@ async def test_a_jump_of_time_brings_what_happens_meanwhile():
             api.advance(timedelta(seconds=-1))
 
 
-async def test_acts_by_hand_happen_now():
+async def test_changes_by_a_test_happen_now():
     async with Emulator(small(sessions=0)) as api:
         api.advance(timedelta(days=1))
         before = api.now
@@ -234,7 +234,7 @@ async def test_acts_by_hand_happen_now():
         assert before <= datetime.fromisoformat(stamp) <= api.now
 
 
-async def test_a_stopped_world_stands_still_and_goes_on_from_there():
+async def test_time_stops_with_the_emulator_and_continues_from_there():
     api = Emulator(small(), speed=1e6)
     api.advance(timedelta(hours=1))
     async with api:
@@ -248,7 +248,7 @@ async def test_a_stopped_world_stands_still_and_goes_on_from_there():
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop whose time passes only while nothing else is to be done."""
+    """A loop whose time passes only when nothing else can run."""
 
     def __init__(self):
         super().__init__(VirtualSelector(self))
@@ -270,7 +270,7 @@ class VirtualSelector(selectors.DefaultSelector):
         return ready if ready or timeout is not None else super().select(None)
 
 
-def virtually(main):
+def run_virtually(main):
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(main())
 
@@ -284,10 +284,10 @@ def test_the_clock_follows_the_loop():
         clock.jump(timedelta(days=1))
         assert clock.now() == NOW + timedelta(days=1, seconds=150)
 
-    virtually(main)
+    run_virtually(main)
 
 
-def test_everything_waits_on_the_loop_so_that_time_can_be_virtual():
+def test_all_waits_are_on_the_loop_so_that_time_can_be_virtual():
     async def main():
         loop = asyncio.get_running_loop()
         async with (
@@ -298,7 +298,7 @@ def test_everything_waits_on_the_loop_so_that_time_can_be_virtual():
                 with pytest.raises(aiohttp.ClientPayloadError):
                     await answer.read()
             assert loop.time() == pytest.approx(1100.25)
-            # Four seconds at the limit: five requests in each, were they not a quarter apart.
+            # Four requests per second for four seconds stay below the limit of five.
             for _ in range(16):
                 assert await status(http, api.url + SESSIONS) == 200
             assert [r.at for r in api.requests] == pytest.approx(
@@ -306,20 +306,20 @@ def test_everything_waits_on_the_loop_so_that_time_can_be_virtual():
             )
             assert api.now == NOW + timedelta(seconds=60 * 104.25)
             statuses = await asyncio.gather(*(status(http, api.url + SESSIONS) for _ in range(8)))
-            # One of the sixteen lies exactly a second back, and has made room.
+            # One of the sixteen is exactly a second old and no longer counts.
             assert sorted(statuses) == [200] * 2 + [429] * 6
 
-    virtually(main)
+    run_virtually(main)
 
 
 # Starting and stopping
 
 
-async def test_stopping_twice_is_harmless_and_starting_twice_is_not():
+async def test_stopping_twice_is_allowed_and_starting_twice_is_not():
     api = Emulator(small())
     await api.stop()
     await api.start()
-    with pytest.raises(RuntimeError, match="runs"):
+    with pytest.raises(RuntimeError, match="running"):
         await api.start()
     await api.stop()
     await api.stop()
@@ -330,7 +330,7 @@ async def test_there_is_no_address_before_the_start():
         _ = Emulator(small()).url
 
 
-async def test_a_port_can_be_asked_for_and_is_free_again_after_the_stop(http):
+async def test_a_port_can_be_chosen_and_is_free_again_after_the_stop(http):
     async with Emulator(small()) as api:
         port = int(api.url.rpartition(":")[2])
         with pytest.raises(OSError, match="address"):
@@ -340,7 +340,7 @@ async def test_a_port_can_be_asked_for_and_is_free_again_after_the_stop(http):
         assert await status(http, api.url + SESSIONS) == 200
 
 
-async def test_stopping_ends_what_is_still_being_answered(http):
+async def test_stopping_ends_pending_requests(http):
     before = asyncio.all_tasks()
     api = Emulator(small(), latency=3600, sessions_per_second=None)
     await api.start()
@@ -352,7 +352,7 @@ async def test_stopping_ends_what_is_still_being_answered(http):
     assert asyncio.all_tasks() == before
 
 
-async def test_stopping_ends_a_stalled_answer(http):
+async def test_stopping_ends_a_stalled_response(http):
     api = Emulator(small(), faults=[stall()])
     await api.start()
     async with http.get(api.url + SESSIONS, params=START, headers=BEARER) as answer:
@@ -362,17 +362,17 @@ async def test_stopping_ends_a_stalled_answer(http):
             await answer.read()
 
 
-async def test_a_client_that_leaves_takes_its_answer_with_it():
+async def test_a_request_is_cancelled_when_its_client_disconnects():
     async with Emulator(small(), latency=3600) as api:
         async with aiohttp.ClientSession() as http:
-            asking = asyncio.create_task(status(http, api.url + SESSIONS))
+            pending = asyncio.create_task(status(http, api.url + SESSIONS))
             await until(lambda: api.requests)
-            asking.cancel()
-            await asyncio.wait([asking])
+            pending.cancel()
+            await asyncio.wait([pending])
         await until(lambda: not api._handling)
 
 
-async def test_many_emulators_live_side_by_side(http):
+async def test_several_emulators_can_run_at_once(http):
     async with Emulator(small(seed=1)) as one, Emulator(small(seed=2)) as two:
         assert one.url != two.url
         assert one.world.latest() != two.world.latest()

@@ -26,12 +26,12 @@ def keys(page):
 
 
 class Reader:
-    """A client that knows only HTTP."""
+    """A minimal HTTP client of the feed."""
 
     def __init__(self, http):
         self.http = http
 
-    async def ask(self, **params):
+    async def request(self, **params):
         params = {"startTime": LONG_AGO, **params}
         async with self.http.get(
             PATH, params={k: v for k, v in params.items() if v is not None}
@@ -39,15 +39,15 @@ class Reader:
             return r.status, await r.json()
 
     async def page(self, **params):
-        status, page = await self.ask(**params)
+        status, page = await self.request(**params)
         assert status == 200, page
         return page
 
     async def everything(self, *, enough=None, **params):
         """Follow the cursors; return what was read, and the last cursor that was not empty.
 
-        The end is hasNextPage being false, or, for a feed that never says so, an empty page once
-        there is ``enough``.
+        It ends when hasNextPage is false. For a feed where it never is, it ends with an empty page
+        after ``enough`` sessions.
         """
         read, after = [], ""
         for _ in range(500):
@@ -58,12 +58,12 @@ class Reader:
             if not page["pagination"]["hasNextPage"] or idle or not cursor:
                 return read, cursor or after
             after = cursor
-        raise AssertionError("the feed went on for ever")
+        raise AssertionError("the feed did not end")
 
 
 @pytest_asyncio.fixture
-async def reading():
-    """Return a function that starts an emulator and gives it with a reader of it."""
+async def start_reading():
+    """Return a function that starts an emulator and returns it with a reader."""
     open_: list[Callable[[], Awaitable[None]]] = []
 
     async def start(world=None, **settings):
@@ -93,15 +93,15 @@ def small(**settings):
 
 
 @pytest.mark.parametrize("profile", Profile.every(), ids=str)
-async def test_paging_through_delivers_every_session_in_order(reading, profile):
-    api, reader = await reading(profile=profile, page_size=(1, 9))
+async def test_all_pages_hold_every_session_in_order(start_reading, profile):
+    api, reader = await start_reading(profile=profile, page_size=(1, 9))
     wanted = api.world.versions()
     if profile.versions == "latest":
         wanted = [key for key in wanted if key in api.world.latest()]
     read, after = await reader.everything(enough=len(wanted))
     assert keys({"data": read}) == wanted
 
-    # And what happens later comes after the last cursor.
+    # A later change is served after the last cursor.
     one = api.world.add_session()
     if profile.caught_up_cursor != "empty":
         read = (await reader.page(after=after))["data"]
@@ -111,8 +111,8 @@ async def test_paging_through_delivers_every_session_in_order(reading, profile):
 
 
 @pytest.mark.parametrize("profile", Profile.every(), ids=str)
-async def test_a_stream_with_an_end_delivers_all_of_it_and_ends(reading, profile):
-    api, reader = await reading(profile=profile)
+async def test_a_bounded_stream_is_complete_and_ends(start_reading, profile):
+    api, reader = await start_reading(profile=profile)
     read, _ = await reader.everything(endTime="2030-01-01T00:00:00Z")
     if profile.versions == "latest":
         assert set(keys({"data": read})) == api.world.latest()
@@ -122,54 +122,54 @@ async def test_a_stream_with_an_end_delivers_all_of_it_and_ends(reading, profile
 
 @pytest.mark.parametrize("has_next", [False, True])
 @pytest.mark.parametrize("cursor", ["same", "new", "empty"])
-async def test_a_caught_up_feed_answers_as_its_profile_says(reading, has_next, cursor):
+async def test_a_caught_up_feed_responds_by_profile(start_reading, has_next, cursor):
     profile = Profile(caught_up_has_next=has_next, caught_up_cursor=cursor)
-    api, reader = await reading(small(sessions=5), profile=profile)
+    api, reader = await start_reading(small(sessions=5), profile=profile)
 
     last = (await reader.page())["pagination"]
     assert last["hasNextPage"] is has_next
     assert (last["endCursor"] == "") == (cursor == "empty")
 
     if cursor == "empty":
-        # Only one way to get an empty page is left: to ask for what is yet to come.
+        # The only way left to get an empty page is a startTime in the future.
         page = await reader.page(startTime=text(api.now + timedelta(hours=1)))
         assert page == {"data": [], "pagination": last}
         return
-    asked = last["endCursor"]
-    idle = await reader.page(after=asked)
+    sent = last["endCursor"]
+    idle = await reader.page(after=sent)
     assert idle["data"] == []
     assert idle["pagination"]["hasNextPage"] is has_next
-    assert (idle["pagination"]["endCursor"] == asked) == (cursor == "same")
+    assert (idle["pagination"]["endCursor"] == sent) == (cursor == "same")
 
     one = api.world.add_session()
-    for place in (asked, idle["pagination"]["endCursor"]):
-        assert [s["id"] for s in (await reader.page(after=place))["data"]] == [one]
+    for after in (sent, idle["pagination"]["endCursor"]):
+        assert [s["id"] for s in (await reader.page(after=after))["data"]] == [one]
 
 
-async def test_an_empty_feed_repeats_the_empty_cursor_it_was_asked_with(reading):
-    _, reader = await reading(small(sessions=0))
+async def test_an_empty_feed_repeats_the_empty_cursor_of_the_request(start_reading):
+    _, reader = await start_reading(small(sessions=0))
     page = await reader.page()
     assert page == {"data": [], "pagination": {"endCursor": "", "hasNextPage": False}}
 
 
-async def test_a_feed_caught_up_with_a_full_page_says_so_at_once(reading):
-    _, reader = await reading(small(sessions=7), page_size=7)
+async def test_a_feed_caught_up_with_a_full_page_has_no_next_page(start_reading):
+    _, reader = await start_reading(small(sessions=7), page_size=7)
     page = await reader.page()
     assert len(page["data"]) == 7
     assert page["pagination"]["hasNextPage"] is False
 
 
 @pytest.mark.parametrize(("kind", "empty"), [("kept", False), ("empty", True)])
-async def test_the_last_page_of_a_bounded_stream(reading, kind, empty):
+async def test_the_last_page_of_a_bounded_stream(start_reading, kind, empty):
     profile = Profile(terminal_cursor=kind, caught_up_has_next=True)
-    _, reader = await reading(small(sessions=3), profile=profile)
+    _, reader = await start_reading(small(sessions=3), profile=profile)
     last = (await reader.page(endTime="2030-01-01T00:00:00Z"))["pagination"]
     assert last["hasNextPage"] is False
     assert (last["endCursor"] == "") is empty
 
 
-async def test_an_updated_session_moves_to_its_later_place(reading):
-    api, reader = await reading(small(sessions=0))
+async def test_an_updated_session_moves_to_its_later_position(start_reading):
+    api, reader = await start_reading(small(sessions=0))
     one, two = api.world.add_session(), api.world.add_session()
     api.world.annotate(one, "again")
     page = await reader.page()
@@ -177,15 +177,15 @@ async def test_an_updated_session_moves_to_its_later_place(reading):
     assert page["data"][1]["sessionNote"] == "again"
 
 
-async def test_every_version_is_served_where_the_profile_says_so(reading):
-    api, reader = await reading(small(sessions=0), profile=Profile(versions="every"))
+async def test_every_version_can_be_served_by_profile(start_reading):
+    api, reader = await start_reading(small(sessions=0), profile=Profile(versions="every"))
     one = api.world.add_session(sessionNote="first")
     api.world.annotate(one, "second")
     assert [s["sessionNote"] for s in (await reader.page())["data"]] == ["first", "second"]
 
 
-async def test_a_session_updated_while_it_is_being_read_past_comes_again(reading):
-    api, reader = await reading(page_size=10)
+async def test_a_session_updated_after_it_was_read_is_served_again(start_reading):
+    api, reader = await start_reading(page_size=10)
     first = await reader.page()
     seen = first["data"][0]["id"]
     api.world.complete(seen)
@@ -199,8 +199,8 @@ async def test_a_session_updated_while_it_is_being_read_past_comes_again(reading
     assert set(keys({"data": rest})) | set(keys(first)) >= api.world.latest()
 
 
-async def test_start_and_end_are_compared_with_the_update(reading):
-    api, reader = await reading(small(sessions=0))
+async def test_start_and_end_are_compared_with_the_update(start_reading):
+    api, reader = await start_reading(small(sessions=0))
     ids = []
     for _ in range(3):
         ids.append(api.world.add_session())
@@ -213,26 +213,26 @@ async def test_start_and_end_are_compared_with_the_update(reading):
     assert await read(startTime=stamps[1]) == ids[1:]
     assert await read(endTime=stamps[1]) == ids[:1]
     assert await read(startTime=stamps[0], endTime=stamps[2]) == ids[:2]
-    # Finer than the stamps: just after one of them.
+    # Just after a stamp, by less than a millisecond.
     assert await read(startTime=stamps[1].replace("Z", "001Z")) == ids[2:]
     assert await read(endTime=stamps[1].replace("Z", "001Z")) == ids[:2]
-    # The same moment in other spellings.
+    # The same time in another notation.
     offset = (
         datetime.fromisoformat(stamps[1]).astimezone(tz=None).isoformat(timespec="microseconds")
     )
     assert await read(startTime=offset) == ids[1:]
 
 
-async def test_an_inclusive_end_is_a_profile(reading):
-    api, reader = await reading(small(sessions=0), profile=Profile(end_inclusive=True))
+async def test_the_end_can_be_inclusive_by_profile(start_reading):
+    api, reader = await start_reading(small(sessions=0), profile=Profile(end_inclusive=True))
     one = api.world.add_session()
     [(_, stamp)] = api.world.versions()
     page = await reader.page(endTime=stamp)
     assert [s["id"] for s in page["data"]] == [one]
 
 
-async def test_equal_times_give_each_session_as_it_was_then(reading):
-    api, reader = await reading(small(sessions=0), page_size=1)
+async def test_equal_times_return_each_session_as_it_was_then(start_reading):
+    api, reader = await start_reading(small(sessions=0), page_size=1)
     one = api.world.add_session(sessionNote="before")
     two = api.world.add_session(sessionNote="before")
     api.advance(timedelta(hours=1))
@@ -246,16 +246,16 @@ async def test_equal_times_give_each_session_as_it_was_then(reading):
     assert [(s["id"], s["sessionNote"]) for s in read] == [(two, "before"), (one, "at the moment")]
 
 
-async def test_deleted_sessions_stay_in_the_feed_as_tombstones(reading):
-    api, reader = await reading(small(sessions=0))
+async def test_deleted_sessions_stay_in_the_feed_as_tombstones(start_reading):
+    api, reader = await start_reading(small(sessions=0))
     one = api.world.add_session()
     api.world.delete(one)
     [session] = (await reader.page())["data"]
     assert (session["id"], session["sessionStatus"]) == (one, "deleted")
 
 
-async def test_filters_by_driver_coach_and_status(reading):
-    api, reader = await reading(small(sessions=300))
+async def test_filters_by_driver_coach_and_status(start_reading):
+    api, reader = await start_reading(small(sessions=300))
     sessions = api.world.sessions()
 
     def coaches(session):
@@ -286,8 +286,8 @@ async def test_filters_by_driver_coach_and_status(reading):
         assert [s["id"] for s in read] == [s["id"] for s in sessions if wanted(s)], params
 
 
-async def test_a_coach_is_found_as_assigned_and_as_completing(reading):
-    api, reader = await reading(small(sessions=0))
+async def test_a_coach_is_found_as_assigned_and_as_completing(start_reading):
+    api, reader = await start_reading(small(sessions=0))
     coach = api.world.coaches[0]
     one = api.world.add_session(assignedCoachId=coach)
     two = api.world.add_session(assignedCoachId=coach)
@@ -298,8 +298,8 @@ async def test_a_coach_is_found_as_assigned_and_as_completing(reading):
     assert page["data"][1]["completedCoachId"] == coach
 
 
-async def test_events_and_external_ids_come_only_when_asked_for(reading):
-    api, reader = await reading(small(sessions=300), page_size=300)
+async def test_events_and_external_ids_are_served_only_when_requested(start_reading):
+    api, reader = await start_reading(small(sessions=300), page_size=300)
     full = {s["id"]: s for s in api.world.sessions()}
     plain = (await reader.page())["data"]
     assert not any("externalIds" in s["driver"] for s in plain)
@@ -318,8 +318,8 @@ async def test_events_and_external_ids_come_only_when_asked_for(reading):
     assert any("externalIds" in s["driver"] for s in both["data"])
 
 
-async def test_what_is_served_is_what_the_world_holds(reading):
-    api, reader = await reading(small(sessions=100), page_size=100)
+async def test_served_sessions_equal_those_of_the_world(start_reading):
+    api, reader = await start_reading(small(sessions=100), page_size=100)
     page = await reader.page()
     for session, whole in zip(page["data"], api.world.sessions(), strict=True):
         whole["driver"].pop("externalIds", None)
@@ -328,17 +328,17 @@ async def test_what_is_served_is_what_the_world_holds(reading):
         assert session == whole
 
 
-async def test_page_sizes_vary_when_told_so(reading):
-    api, reader = await reading(page_size=(2, 6))
+async def test_page_sizes_can_vary(start_reading):
+    api, reader = await start_reading(page_size=(2, 6))
     await reader.everything()
     sizes = {len(request.served) for request in api.requests[:-1]}
     assert sizes <= set(range(2, 7))
     assert len(sizes) > 2
 
 
-async def test_short_and_empty_pages_come_in_mid_feed(reading):
+async def test_short_and_empty_pages_appear_within_the_feed(start_reading):
     profile = Profile(short_pages=0.5, empty_pages=0.5)
-    _, reader = await reading(small(sessions=300), profile=profile, page_size=10)
+    _, reader = await start_reading(small(sessions=300), profile=profile, page_size=10)
     sizes, after = [], ""
     while True:
         page = await reader.page(after=after)
@@ -357,15 +357,15 @@ async def test_short_and_empty_pages_come_in_mid_feed(reading):
 # Cursors
 
 
-async def test_cursors_are_long_and_full_of_awkward_characters(reading):
-    _, reader = await reading()
+async def test_cursors_are_long_and_full_of_awkward_characters(start_reading):
+    _, reader = await start_reading()
     cursor = (await reader.page())["pagination"]["endCursor"]
     assert len(cursor) > 80
     assert set(AWKWARD) <= set(cursor)
 
 
-async def test_a_cursor_that_is_not_escaped_is_refused(reading):
-    api, reader = await reading()
+async def test_a_cursor_that_is_not_escaped_is_refused(start_reading):
+    api, reader = await start_reading()
     cursor = (await reader.page())["pagination"]["endCursor"]
     url = f"{api.url}{PATH}?startTime={LONG_AGO}&after={quote(cursor, safe='+')}"
     async with reader.http.get(URL(url, encoded=True)) as answer:
@@ -383,20 +383,20 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize("other", DIFFERENT, ids=str)
-async def test_a_cursor_is_bound_to_the_parameters_byte_for_byte(reading, other):
-    _, reader = await reading()
+async def test_a_cursor_is_bound_to_the_parameters_byte_for_byte(start_reading, other):
+    _, reader = await start_reading()
     cursor = (await reader.page())["pagination"]["endCursor"]
-    assert await reader.ask(after=cursor, **other) == (
+    assert await reader.request(after=cursor, **other) == (
         400,
         {"message": "Parameters differ from previous paginated request.", "requestId": ANY_ID},
     )
 
 
-async def test_a_cursor_is_bound_to_the_order_of_the_ids(reading):
-    api, reader = await reading(page_size=1)
+async def test_a_cursor_is_bound_to_the_order_of_the_ids(start_reading):
+    api, reader = await start_reading(page_size=1)
     one, two = api.world.drivers[:2]
     cursor = (await reader.page(driverIds=f"{one},{two}"))["pagination"]["endCursor"]
-    status, _ = await reader.ask(driverIds=f"{two},{one}", after=cursor)
+    status, _ = await reader.request(driverIds=f"{two},{one}", after=cursor)
     assert status == 400
     await reader.page(driverIds=f"{one},{two}", after=cursor)
 
@@ -404,47 +404,47 @@ async def test_a_cursor_is_bound_to_the_order_of_the_ids(reading):
 @pytest.mark.parametrize(
     "cursor", ["MjkY", "x" * 200, "a +/=&%2F,~|b", " +/=&%2F,~|", "\udc80é"[1:]]
 )
-async def test_an_unknown_cursor_is_refused(reading, cursor):
-    _, reader = await reading()
-    assert await reader.ask(after=cursor) == (
+async def test_an_unknown_cursor_is_refused(start_reading, cursor):
+    _, reader = await start_reading()
+    assert await reader.request(after=cursor) == (
         400,
         {"message": "invalid or expired pagination cursor", "requestId": ANY_ID},
     )
 
 
-async def test_a_cursor_with_one_character_changed_is_refused(reading):
-    _, reader = await reading()
+async def test_a_cursor_with_one_character_changed_is_refused(start_reading):
+    _, reader = await start_reading()
     cursor = (await reader.page())["pagination"]["endCursor"]
     changed = ("B" if cursor[0] == "A" else "A") + cursor[1:]
-    assert (await reader.ask(after=changed))[0] == 400
+    assert (await reader.request(after=changed))[0] == 400
 
 
-async def test_a_cursor_expires_on_the_clock_of_the_world(reading):
-    api, reader = await reading(cursor_life=timedelta(days=30))
+async def test_a_cursor_expires_by_the_time_of_the_world(start_reading):
+    api, reader = await start_reading(cursor_life=timedelta(days=30))
     cursor = (await reader.page())["pagination"]["endCursor"]
     api.advance(timedelta(days=29, hours=23))
     await reader.page(after=cursor)
     api.advance(timedelta(hours=2))
-    status, body = await reader.ask(after=cursor)
+    status, body = await reader.request(after=cursor)
     assert (status, body["message"]) == (400, "invalid or expired pagination cursor")
 
 
-async def test_an_emulator_started_again_honours_old_cursors(reading):
-    _, reader = await reading(small(seed=5))
+async def test_a_restarted_emulator_accepts_old_cursors(start_reading):
+    _, reader = await start_reading(small(seed=5))
     first = await reader.page()
-    _, again = await reading(small(seed=5))
-    _, other = await reading(small(seed=6))
+    _, again = await start_reading(small(seed=5))
+    _, other = await start_reading(small(seed=6))
     cursor = first["pagination"]["endCursor"]
     assert keys(await again.page(after=cursor)) == keys(await reader.page(after=cursor))
-    assert (await other.ask(after=cursor))[0] == 400
+    assert (await other.request(after=cursor))[0] == 400
 
 
-async def test_an_empty_cursor_means_the_first_page(reading):
-    _, reader = await reading()
+async def test_an_empty_cursor_means_the_first_page(start_reading):
+    _, reader = await start_reading()
     assert keys(await reader.page(after="")) == keys(await reader.page())
 
 
-# What can be wrong with a question
+# Invalid requests
 
 
 @pytest.mark.parametrize(
@@ -467,13 +467,13 @@ async def test_an_empty_cursor_means_the_first_page(reading):
     ],
     ids=str,
 )
-async def test_a_bad_question_is_refused(reading, params, message):
-    _, reader = await reading()
-    assert await reader.ask(**params) == (400, {"message": message, "requestId": ANY_ID})
+async def test_an_invalid_request_is_refused(start_reading, params, message):
+    _, reader = await start_reading()
+    assert await reader.request(**params) == (400, {"message": message, "requestId": ANY_ID})
 
 
-async def test_repeated_keys_are_joined_or_refused(reading):
-    joining, reader = await reading(page_size=100)
+async def test_repeated_keys_are_joined_or_refused(start_reading):
+    joining, reader = await start_reading(page_size=100)
     one, two = joining.world.drivers[:2]
     repeated = f"{joining.url}{PATH}?startTime={LONG_AGO}&driverIds={one}&driverIds={two}"
     async with reader.http.get(repeated) as answer:
@@ -481,7 +481,7 @@ async def test_repeated_keys_are_joined_or_refused(reading):
     assert joined == keys(await reader.page(driverIds=f"{one},{two}"))
     assert joining.requests[0].query["driverIds"] == f"{one},{two}"
 
-    rejecting, reader = await reading(profile=Profile(repeated_keys="reject"))
+    rejecting, reader = await start_reading(profile=Profile(repeated_keys="reject"))
     async with reader.http.get(repeated.replace(joining.url, rejecting.url)) as answer:
         assert answer.status == 400
 
@@ -499,7 +499,7 @@ class AnyId:
 ANY_ID = AnyId()
 
 
-def test_every_profile_is_one_choice_away_and_all_differ():
+def test_all_profiles_differ_and_include_the_default():
     profiles = Profile.every()
     assert len(profiles) == len(set(profiles)) == 14
     assert Profile() in profiles

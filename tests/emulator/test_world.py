@@ -1,4 +1,4 @@
-"""The world is pure: the same from a seed, whatever the clock does."""
+"""The world is deterministic: the same for a seed, however its time advances."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -28,11 +28,11 @@ def history(world):
     seed=st.integers(-3, 2**70),
     steps=st.lists(st.floats(0, 3), max_size=8),
 )
-def test_a_world_is_the_same_however_its_time_is_cut_up(seed, steps):
-    def born():
+def test_a_world_does_not_depend_on_the_steps_of_its_time(seed, steps):
+    def create():
         return World(seed, drivers=9, sessions=20, now=NOW, changes_per_hour=40)
 
-    stepwise, at_once = born(), born()
+    stepwise, at_once = create(), create()
     now = NOW
     for step in steps:
         now += step * HOUR
@@ -41,18 +41,18 @@ def test_a_world_is_the_same_however_its_time_is_cut_up(seed, steps):
     assert history(stepwise) == history(at_once)
 
 
-def test_another_seed_is_another_world():
+def test_another_seed_gives_another_world():
     assert history(World(1, sessions=30)) != history(World(2, sessions=30))
 
 
-def test_acts_by_hand_leave_what_happens_of_itself_alone():
-    touched, left = (World(drivers=9, sessions=50, now=NOW) for _ in range(2))
-    touched.assign(touched.drivers[0], touched.coaches[0])
-    touched.reassign(touched.versions()[0][0])  # to some coach, so this one is drawn
-    for world in (touched, left):
+def test_changes_by_a_test_do_not_alter_the_random_ones():
+    changed, unchanged = (World(drivers=9, sessions=50, now=NOW) for _ in range(2))
+    changed.assign(changed.drivers[0], changed.coaches[0])
+    changed.reassign(changed.versions()[0][0])  # draws a random coach
+    for world in (changed, unchanged):
         world.advance(NOW + 10 * HOUR)
-    assert len(touched.versions()) == len(left.versions()) + 1
-    assert {id_ for id_, _ in touched.versions()} == {id_ for id_, _ in left.versions()}
+    assert len(changed.versions()) == len(unchanged.versions()) + 1
+    assert {id_ for id_, _ in changed.versions()} == {id_ for id_, _ in unchanged.versions()}
 
 
 def test_every_version_has_a_later_stamp_than_the_one_before():
@@ -63,7 +63,7 @@ def test_every_version_has_a_later_stamp_than_the_one_before():
     assert stamps == sorted(set(stamps))
 
 
-def test_acts_at_one_moment_are_a_millisecond_apart():
+def test_changes_at_the_same_time_are_a_millisecond_apart():
     world = quiet()
     one = world.add_session()
     world.annotate(one, "a")
@@ -79,7 +79,7 @@ def test_acts_at_one_moment_are_a_millisecond_apart():
     }
 
 
-def test_a_session_lives_through_what_is_done_to_it():
+def test_a_session_shows_each_change():
     world = quiet()
     driver, (first, second, *_) = world.drivers[0], world.coaches
     world.assign(driver, first)
@@ -120,20 +120,20 @@ def test_fields_can_be_given_and_left_out():
         world.add_session(id="mine")
 
 
-def test_nothing_happens_of_itself_when_told_so():
+def test_random_changes_can_be_disabled():
     world = World(sessions=20, changes_per_hour=0)
     before = history(world)
     world.advance(world.now + timedelta(days=900))
     assert history(world) == before
 
 
-def test_life_goes_on_after_birth():
+def test_random_changes_go_on_after_the_start():
     world = World(sessions=50, drivers=20, now=NOW, changes_per_hour=60)
-    born, coached = len(world.versions()), world.assignments
+    before, coached = len(world.versions()), world.assignments
     world.advance(NOW + 100 * HOUR)
-    assert 5000 < len(world.versions()) - born < 6500
+    assert 5000 < len(world.versions()) - before < 6500
     assert world.assignments != coached
-    new = {id_ for id_, _ in world.versions()[born:]}
+    new = {id_ for id_, _ in world.versions()[before:]}
     assert len(new) > 1000
     assert {session["sessionStatus"] for session in world.sessions()} == STATUSES - {"unknown"}
 
@@ -172,7 +172,7 @@ def test_the_data_has_what_breaks_careless_clients():
         assert any(re.fullmatch(shape, e["id"]) for e in events), shape
 
 
-def test_what_is_absent_has_no_key():
+def test_absent_values_have_no_key():
     def values(thing):
         yield thing
         for inner in thing.values() if isinstance(thing, dict) else thing:
@@ -184,7 +184,7 @@ def test_what_is_absent_has_no_key():
     assert all("completedCoachId" not in s for s in sessions if s["sessionStatus"] == "upcoming")
 
 
-def test_coaches_come_and_go():
+def test_coaches_can_be_assigned_and_removed():
     world = quiet()
     driver, (first, second, *_) = world.drivers[0], world.coaches
     world.assign(driver, first)
@@ -200,7 +200,7 @@ def test_sessions_need_drivers():
         World(drivers=0)
 
 
-def test_a_world_without_people_can_still_be_filled_by_hand():
+def test_a_world_without_people_can_still_be_filled_by_a_test():
     world = quiet(drivers=0, coaches=0)
     world.complete(world.add_session("1"))
     assert world.sessions()[0]["sessionStatus"] == "completed"
