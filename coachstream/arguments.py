@@ -1,4 +1,4 @@
-"""Checks of what is passed in: a clear error that names the argument, at the call."""
+"""Checks of arguments: a bad one raises at the call, with an error that names it."""
 
 import inspect
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def positive(argument: str, value: float) -> float:
 
 
 def seconds(argument: str, value: float | timedelta) -> float:
-    """Return a duration given at the front door as seconds.
+    """Return a duration in seconds.
 
     Raises:
         InvalidArgumentError: it is not a positive, finite number of seconds or ``timedelta``.
@@ -33,10 +33,10 @@ def seconds(argument: str, value: float | timedelta) -> float:
 
 
 def flag(argument: str, value: bool) -> bool:
-    """Return ``value``, refusing what is merely true or false in spirit, such as ``"false"``.
+    """Return ``value``.
 
     Raises:
-        InvalidArgumentError: it is neither True nor False.
+        InvalidArgumentError: it is neither True nor False; ``"false"`` and ``0`` are refused.
     """
     if not isinstance(value, bool):
         raise InvalidArgumentError(argument, f"needs True or False, not {value!r}")
@@ -47,10 +47,10 @@ def at_least_one(argument: str, value: int) -> int:
     """Return ``value``.
 
     Raises:
-        InvalidArgumentError: it is below 1, or not whole.
+        InvalidArgumentError: it is below 1, or not an integer.
     """
     if type(value) is not int or value < 1:
-        raise InvalidArgumentError(argument, f"needs a whole number from 1 up, not {value!r}")
+        raise InvalidArgumentError(argument, f"needs an integer of at least 1, not {value!r}")
     return value
 
 
@@ -58,10 +58,10 @@ def one_of(argument: str, value: str, choices: Sequence[str]) -> str:
     """Return ``value``.
 
     Raises:
-        InvalidArgumentError: it is none of the choices.
+        InvalidArgumentError: it is not one of the choices.
     """
     if value not in choices:
-        raise InvalidArgumentError(argument, f"{value!r} is none of {', '.join(choices)}")
+        raise InvalidArgumentError(argument, f"{value!r} is not one of {', '.join(choices)}")
     return value
 
 
@@ -69,7 +69,7 @@ def instance_of(argument: str, value: T, kind: type[T]) -> T:
     """Return ``value``.
 
     Raises:
-        InvalidArgumentError: it is of another kind.
+        InvalidArgumentError: it is not an instance of ``kind``.
     """
     if not isinstance(value, kind):
         raise InvalidArgumentError(argument, f"needs a {kind.__name__}, not {value!r}")
@@ -85,27 +85,26 @@ def share(argument: str, value: float) -> float:
     if not isinstance(value, int | float):
         raise InvalidArgumentError(argument, f"needs a number, not {value!r}")
     if not 0 <= value <= 1:
-        raise InvalidArgumentError(argument, f"needs a share from 0 to 1, not {value!r}")
+        raise InvalidArgumentError(argument, f"needs a number from 0 to 1, not {value!r}")
     return value
 
 
 def plain_function(argument: str, value: object) -> None:
-    """Check that ``value`` can be called, and its result used without awaiting it.
+    """Check that ``value`` is callable and not async.
 
     Raises:
-        InvalidArgumentError: it can't, as far as can be seen.
+        InvalidArgumentError: it is not callable, or it is an ``async def`` function.
     """
     if not callable(value) or inspect.iscoroutinefunction(value):
         raise InvalidArgumentError(argument, "needs a plain function, not an async one")
 
 
 def async_function(argument: str, value: object) -> None:
-    """Check that calling ``value`` gives something to await.
+    """Check that ``value`` is an async function.
 
     Raises:
-        InvalidArgumentError: it does not, as far as can be seen.
+        InvalidArgumentError: neither it nor its class's ``__call__`` is an ``async def`` function.
     """
-    # An object may be async by its class's __call__.
-    call = getattr(type(value), "__call__", None)  # noqa: B004  # not to ask whether it is callable
+    call = getattr(type(value), "__call__", None)  # noqa: B004  # not a test for being callable
     if not (inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(call)):
         raise InvalidArgumentError(argument, "needs an async function")

@@ -1,4 +1,4 @@
-"""Time as an argument: the only module that asks for it."""
+"""Clocks are passed in as arguments; this is the only module that reads the system's time."""
 
 import asyncio
 import time
@@ -7,23 +7,23 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """The only three things this library may ask about time."""
+    """All that this library needs to know about time."""
 
     def now(self) -> datetime:
-        """Return the time of day, aware."""
+        """Return the current time as an aware datetime."""
         ...
 
     def monotonic(self) -> float:
-        """Return seconds from some fixed moment; never goes back."""
+        """Return the seconds since a fixed moment; the value never decreases."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Return when ``seconds`` have passed on this clock."""
+        """Wait until ``seconds`` have passed on this clock."""
         ...
 
 
 class SystemClock:
-    """The machine's."""
+    """The machine's clock; the default."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)

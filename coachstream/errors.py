@@ -1,11 +1,11 @@
-"""Everything this library raises.
+"""All errors that this library raises.
 
 CoachStreamError
-|-- InvalidArgumentError       what you passed can't be used (also a ValueError)
-|-- ClosedError                the client or stream was closed, and asked again
-|-- StreamInUseError           one stream was read from two tasks at once
-|-- ApiError                   the server answered, and the answer was no
-|   |-- RedirectError            3xx; never followed, the token goes nowhere else
+|-- InvalidArgumentError       an argument can't be used (also a ValueError)
+|-- ClosedError                the client or the stream is closed
+|-- StreamInUseError           two tasks read one stream at the same time
+|-- ApiError                   the server responded with an error status
+|   |-- RedirectError            3xx; not followed, so that the token is sent to no other server
 |   |-- BadRequestError          400
 |   |-- UnauthorizedError        401
 |   |-- ForbiddenError           403
@@ -20,60 +20,53 @@ CoachStreamError
 |       |-- BadGatewayError        502
 |       |-- ServiceUnavailableError 503
 |       `-- GatewayTimeoutError    504
-|-- TransportError             no whole answer came back
+|-- TransportError             no complete response was received
 |   |-- ConnectError             no connection could be made
-|   |-- ConnectionLostError      it broke before the answer was whole
-|   |-- AnswerTimeoutError       it took too long
-|   |-- TokenUnavailableError    the token provider's own network failed
-|   `-- PageTooLargeError        the body outgrew ``max_page_bytes``
-|-- UndecodableError           an answer came that the API does not promise
-|-- MalformedSessionError      one session of a page can't be read
-|-- CursorLoopError            the server sends us in circles
-|-- CursorExpiredError         the cursor is dead, and you asked not to go on, or it is too often
+|   |-- ConnectionLostError      the connection broke before the response was complete
+|   |-- AnswerTimeoutError       the response took too long
+|   |-- TokenUnavailableError    the token provider failed with a network error
+|   `-- PageTooLargeError        the response body is larger than ``max_page_bytes``
+|-- UndecodableError           the response is not what the API documents
+|-- MalformedSessionError      one session of a page can't be decoded
+|-- CursorLoopError            the server repeats the same pages
+|-- CursorExpiredError         the cursor is dead, and the stream does not resume without it
 |-- QueryMismatchError         the checkpoint belongs to another query
 |-- TooManyFailuresError       so many sessions failed that something else must be wrong
-`-- CheckpointError            a store can't be used as it is
-    |-- StaleCheckpointError     someone else moved this checkpoint
-    |   `-- SaveUndoneError        a transaction of yours was taken back, and a save with it
-    |-- CorruptCheckpointError   what is stored is damaged
-    `-- NewerCheckpointError     what is stored was written by a later version of this library
+`-- CheckpointError            a checkpoint can't be read or written
+    |-- StaleCheckpointError     another consumer has moved this checkpoint
+    |   `-- SaveUndoneError        your transaction was rolled back, and a save with it
+    |-- CorruptCheckpointError   the stored checkpoint is damaged
+    `-- NewerCheckpointError     a later version of this library wrote the stored checkpoint
 
-``transient`` says whether the same request may succeed later, unchanged; the retry policy asks
-nothing else. Which statuses are, follows https://developers.samsara.com/docs/response-codes.
+``transient`` is True if the same request may succeed later; only such errors are retried. Which
+statuses are transient follows https://developers.samsara.com/docs/response-codes.
 """
 
+import copyreg
 from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar
 
 EXCERPT_BYTES = 4096
-"""How much of a refusing answer's body an error keeps."""
+"""An error keeps at most this much of a response's body."""
 
 
 class CoachStreamError(Exception):
-    """Root of the tree above; catch this to catch us."""
+    """Base class of all errors of this library."""
 
     transient: ClassVar[bool] = False
     """Whether the same request may succeed later, unchanged."""
 
     retry_after: float | None = None
-    """Seconds the server asked us to wait at least, when it did."""
+    """Seconds to wait at least before a retry; None if the server named no time."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exceptions are rebuilt from their message alone; ours carry more than that.
-        return _rebuilt, (type(self), self.args, self.__dict__)
-
-
-def _rebuilt(
-    kind: type[CoachStreamError], args: tuple[object, ...], state: dict[str, object]
-) -> CoachStreamError:
-    error = kind.__new__(kind, *args)
-    error.__dict__.update(state)
-    return error
+        # The default would call __init__ with nothing but the message.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class InvalidArgumentError(CoachStreamError, ValueError):
-    """An argument can't be used; ``argument`` names it."""
+    """An argument can't be used; ``argument`` names it, ``problem`` explains why."""
 
     def __init__(self, argument: str, problem: str) -> None:
         super().__init__(f"{argument}: {problem}")
@@ -82,21 +75,18 @@ class InvalidArgumentError(CoachStreamError, ValueError):
 
 
 class ClosedError(CoachStreamError):
-    """The client or the stream has been closed."""
+    """The client or the stream is closed."""
 
 
 class StreamInUseError(CoachStreamError):
-    """Two tasks asked one stream for its next session at the same time."""
+    """Two tasks waited for the next session of one stream at the same time."""
 
 
 class ApiError(CoachStreamError):
-    """The server answered, and the answer was no.
-
-    Raised as itself for a status the API does not document.
-    """
+    """The server responded with an error status; raised directly for one without a subclass."""
 
     hint: ClassVar[str] = ""
-    """What to look at first."""
+    """What to check first."""
 
     def __init__(
         self,
@@ -109,52 +99,51 @@ class ApiError(CoachStreamError):
         retry_after: float | None = None,
         route: str | None = None,
     ) -> None:
-        parts = [f"{route}: " if route else "", f"{status}: {message}"]
-        parts += [f" ({self.hint})" if self.hint else ""]
-        parts += [f" (request {request_id})" if request_id else ""]
-        super().__init__("".join(parts))
+        notes = [self.hint, f"request {request_id}" if request_id else ""]
+        text = f"{route}: {status}: {message}" if route else f"{status}: {message}"
+        super().__init__(text + "".join(f" ({note})" for note in notes if note))
         self.status = status
         self.message = message
-        """The server's words; documented as not fit for programs to read."""
+        """The server's text, for people: Samsara advises programs not to parse it."""
         self.request_id = request_id
-        """What Samsara's support asks for."""
+        """The id that Samsara's support asks for."""
         self.headers: Mapping[str, str] = {} if headers is None else headers
-        """The answer's headers, never the request's."""
+        """The headers of the response, not of the request."""
         self.body = body[:EXCERPT_BYTES]
-        """The first kilobytes of the answer, JSON or not."""
+        """The first 4096 bytes of the response's body, JSON or not."""
         self.retry_after = retry_after
         self.route = route
         """Method and path of the request."""
 
 
 class RedirectError(ApiError):
-    """3xx: redirects are refused, so that the token is sent to no other place."""
+    """3xx: redirects are not followed, so that the token is sent to no other server."""
 
-    hint = "redirects are not followed; is base_url right?"
+    hint = "redirects are not followed; check base_url"
 
 
 class BadRequestError(ApiError):
-    """400: the parameters are wrong, or the cursor has expired or belongs to other parameters."""
+    """400: a parameter is wrong, or the cursor has expired or belongs to other parameters."""
 
 
 class UnauthorizedError(ApiError):
     """401: the token is not valid."""
 
-    hint = "is it a token of this region?"
+    hint = "check that the token belongs to this region"
 
 
 class ForbiddenError(ApiError):
-    """403: the token lacks a scope (Read Coaching, Write Coaching) or the account a licence."""
+    """403: the token lacks a scope (Read Coaching, Write Coaching), or the account a licence."""
 
-    hint = "does the token have the scope, Read Coaching or Write Coaching?"
+    hint = "check that the token has the scope Read Coaching or Write Coaching"
 
 
 class NotFoundError(ApiError):
-    """404: no such driver, coach or path."""
+    """404: there is no such driver, coach or path."""
 
 
 class MethodNotAllowedError(ApiError):
-    """405: the path does not take this method."""
+    """405: the path does not support this method."""
 
 
 class RequestTimeoutError(ApiError):
@@ -164,17 +153,17 @@ class RequestTimeoutError(ApiError):
 
 
 class ContentTooLargeError(ApiError):
-    """413: the request, or what it asks for, is too large."""
+    """413: the request, or the requested data, is too large."""
 
 
 class RateLimitError(ApiError):
-    """429: too many requests from this organisation, whoever sent them."""
+    """429: too many requests from this organisation, including those of other programs."""
 
     transient = True
 
 
 class ServerError(ApiError):
-    """Any 5xx; raised as itself for one the API does not document."""
+    """Any 5xx; raised directly for one without a subclass."""
 
     transient = True
 
@@ -184,7 +173,7 @@ class InternalServerError(ServerError):
 
 
 class NotImplementedApiError(ServerError):
-    """501: asking again will not help."""
+    """501; not transient, as a retry will not help."""
 
     transient = False
 
@@ -202,49 +191,46 @@ class GatewayTimeoutError(ServerError):
 
 
 class TransportError(CoachStreamError):
-    """No whole answer came back."""
+    """No complete response was received."""
 
     transient = True
 
 
 class ConnectError(TransportError):
-    """No connection could be made: address, network or certificate."""
+    """No connection could be made: wrong address, network failure or bad certificate."""
 
 
 class ConnectionLostError(TransportError):
-    """The connection broke before the answer was whole."""
+    """The connection broke before the response was complete."""
 
 
 class AnswerTimeoutError(TransportError):
-    """No whole answer within the time-out."""
+    """No complete response arrived within the time-out."""
 
 
 class TokenUnavailableError(TransportError):
-    """The token provider failed with a network error, so nothing could be asked."""
+    """The token provider failed with a network error, so no request was sent."""
 
 
 class PageTooLargeError(TransportError):
-    """The body, decompressed, was larger than ``max_page_bytes``; the rest was not read."""
+    """The response's body, decompressed, exceeds ``max_page_bytes``; the rest was not read."""
 
     transient = False
 
 
 class UndecodableError(CoachStreamError):
-    """A whole answer came, but not one the API promises.
+    """A complete response was received, but it is not what the API documents."""
 
-    Asked again as if transient: a proxy's HTML page or garbled JSON is usually gone next time.
-    """
-
-    transient = True
+    transient = True  # a proxy's HTML page or garbled JSON is usually gone at the next try
 
     def __init__(self, problem: str, *, body: bytes = b"") -> None:
         super().__init__(problem)
         self.body = body[:EXCERPT_BYTES]
-        """The first kilobytes of what came."""
+        """The first 4096 bytes of the response's body."""
 
 
 class MalformedSessionError(CoachStreamError):
-    """One session of a page can't be read; the other sessions of the page can."""
+    """One session of a page can't be decoded; the other sessions of the page are not affected."""
 
     def __init__(
         self,
@@ -257,29 +243,26 @@ class MalformedSessionError(CoachStreamError):
         super().__init__(f"session {session_id or '(no id)'}: {problem}")
         self.problem = problem
         self.raw = raw
-        """The session's own JSON, whole."""
+        """The session's own JSON, complete."""
         self.session_id = session_id
-        """Its ``id``, if that much can be read."""
+        """Its ``id``, if that can be decoded."""
         self.updated_at_time = updated_at_time
-        """Its ``updatedAtTime``, if that much can be read."""
+        """Its ``updatedAtTime``, if that can be decoded."""
 
 
 class CursorLoopError(CoachStreamError):
-    """The server answers the same pages again and says there are more.
-
-    A stream does not go on by itself: it would read the same sessions for ever.
-    """
+    """The server repeats the same pages and reports more, so reading would never end."""
 
 
 class CursorExpiredError(CoachStreamError):
-    """The cursor has died, and the stream was told not to go on, or it has died too often."""
+    """The cursor is dead (expired or refused), and the stream does not resume without it.
+
+    Either ``on_expired="raise"`` was given, or more than three cursors died within a day.
+    """
 
 
 class QueryMismatchError(CoachStreamError):
-    """The checkpoint was made for other filters, so its place means nothing for these.
-
-    Use another ``name``, or the stored filters. ``stored`` and ``asked`` are the two queries.
-    """
+    """The checkpoint was saved for other filters or a later start, so it can't be used here."""
 
     def __init__(self, name: str, *, stored: str, asked: str) -> None:
         super().__init__(
@@ -287,14 +270,13 @@ class QueryMismatchError(CoachStreamError):
             "use another name, or the same filters and no earlier start"
         )
         self.stored = stored
+        """The query string of the checkpoint."""
         self.asked = asked
+        """The query string of this call."""
 
 
 class TooManyFailuresError(CoachStreamError):
-    """So many sessions in a row failed that skipping or parking them would empty the feed.
-
-    Its cause is the last failure.
-    """
+    """More than ``failure_ratio`` of the last 50 sessions failed; the cause is the last failure."""
 
 
 class CheckpointError(CoachStreamError):
@@ -302,16 +284,16 @@ class CheckpointError(CoachStreamError):
 
 
 class StaleCheckpointError(CheckpointError):
-    """Someone else has moved this checkpoint since it was read: two consumers share one name."""
+    """Another consumer with the same name has moved the checkpoint since it was read."""
 
 
 class SaveUndoneError(StaleCheckpointError):
-    """A transaction with a save in it was taken back; what is kept is the truth, so begin anew."""
+    """Your transaction was rolled back, and a save with it. Start a new stream from the store."""
 
 
 class CorruptCheckpointError(CheckpointError):
-    """What is stored is damaged. Nothing was changed; the message says what can be done."""
+    """The stored checkpoint is damaged. It was not changed; the message explains what to do."""
 
 
 class NewerCheckpointError(CheckpointError):
-    """What is stored was written by a later version of this library. Nothing was changed."""
+    """A later version of this library wrote the stored checkpoint. It was not changed."""

@@ -1,13 +1,13 @@
-"""What the API sends, under its own names in snake case.
+"""The API's objects, with its field names in snake case.
 
 Shapes and meanings follow Samsara's OpenAPI description of the coaching endpoints (2025-10-23) and
 the official SDK's later additions. The vendor adds fields and values without a new version
-(https://developers.samsara.com/docs/versioning), so unknown fields are ignored and closed sets are
-plain ``str`` with the documented values as constants.
+(https://developers.samsara.com/docs/versioning), so unknown fields are ignored, and enumerations
+are plain ``str`` with the documented values as constants.
 
-Some fields the API calls required may be absent here, because one missing must not stop a feed:
-``due_at_time``, ``behaviors``, ``last_coached_time`` (which a behaviour never coached before can
-hardly have), and the times of an assignment.
+Some fields that the API calls required are optional here, because a missing one must not stop a
+feed: ``due_at_time``, ``behaviors``, ``last_coached_time`` (a behaviour that was never coached can
+hardly have one), and the times of an assignment.
 """
 
 from datetime import datetime
@@ -16,7 +16,7 @@ from typing import Annotated, Final
 import msgspec
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
-"""An aware moment; a time without an offset is refused."""
+"""An aware datetime; a time without an offset is refused."""
 
 
 class SessionStatus:
@@ -29,7 +29,7 @@ class SessionStatus:
 
 
 FILTER_STATUSES = (SessionStatus.UPCOMING, SessionStatus.COMPLETED, SessionStatus.DELETED)
-"""The statuses one may ask for; ``unknown`` is not among them."""
+"""The statuses that a query can filter by; ``unknown`` is not one of them."""
 
 
 class CoachingType:
@@ -102,20 +102,20 @@ class EventSourceType:
 
 
 class Model(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    """How every struct of the API is spelled."""
+    """Base of the API's objects: snake case in Python, camel case in JSON."""
 
 
 class Driver(Model, frozen=True, kw_only=True):
-    """Who is coached."""
+    """The driver who is coached."""
 
     driver_id: str
-    """Samsara's id."""
+    """Samsara's id of the driver."""
     external_ids: dict[str, str] | None = None
-    """Your ids, by key; only with ``include_external_ids=True``."""
+    """Your own ids of the driver, by key; only with ``include_external_ids=True``."""
 
 
 class EventLinkage(Model, frozen=True, kw_only=True):
-    """What a coachable event came from (in the official SDK since 2026-08-10)."""
+    """The source of a coachable event (in the official SDK since 2026-08-10)."""
 
     source_id: str | None = None
     source_type: str | None = None
@@ -123,16 +123,16 @@ class EventLinkage(Model, frozen=True, kw_only=True):
 
 
 class CoachableEvent(Model, frozen=True, kw_only=True):
-    """One event of a behaviour."""
+    """One event in which a behaviour was seen."""
 
     id: str
     """``vehicleId - eventMS`` for safety events, ``driverId,date`` for a day of hours-of-service
-    violations, a UUID for speeding and idling: it may hold spaces and commas."""
+    violations, a UUID for speeding and idling: it may contain spaces and commas."""
     linkage: EventLinkage | None = None
 
 
 class Behavior(Model, frozen=True, kw_only=True):
-    """One behaviour to be coached in a session."""
+    """One behaviour that a session coaches."""
 
     id: str
     coachable_behavior_type: str
@@ -142,42 +142,44 @@ class Behavior(Model, frozen=True, kw_only=True):
     """When the same behaviour was last coached."""
     note: str | None = None
     coachable_events: tuple[CoachableEvent, ...] | None = None
-    """Only with ``include_coachable_events=True``; the API caps them at 100 per session, without
-    saying so in the answer."""
+    """Only with ``include_coachable_events=True``. The API returns at most 100 per session, and its
+    response does not show whether it left some out."""
 
 
 class CoachingSession(Model, frozen=True, kw_only=True):
     """One version of a coaching session: its state as of ``updated_at_time``.
 
-    The same ``id`` comes again whenever the session changes; `key` tells versions apart.
+    Each change of a session is delivered as a new version with the same ``id``. `key` identifies
+    the version. All times are aware datetimes.
     """
 
     id: str
     updated_at_time: Time
     driver: Driver
     session_status: str
-    """One of `SessionStatus`, or a later value. ``deleted`` marks a session that is gone."""
+    """One of `SessionStatus`, or a later value. ``deleted``: the session no longer exists."""
     coaching_type: str
     """One of `CoachingType`, or a later value."""
     behaviors: tuple[Behavior, ...] = ()
     due_at_time: Time | None = None
     assigned_coach_id: str | None = None
+    """The assigned coach's Samsara user id; None if no coach is assigned."""
     completed_at_time: Time | None = None
     completed_coach_id: str | None = None
     session_note: str | None = None
     raw: bytes | None = msgspec.field(default=None, name="~raw")
-    """The session's own JSON as it came, with fields this library does not know; only with
-    ``keep_raw=True``. Half a character (``\\ud83d`` without its other half), which is not JSON, is
-    replaced by ``\\ufffd``. Its wire name is none the API would use."""
+    """The session's own JSON as received, with fields unknown to this library; only with
+    ``keep_raw=True``. Half a surrogate pair (such as a lone ``\\ud83d``), which is not valid JSON,
+    is replaced by ``\\ufffd``. The API would not use the field's JSON name, ``~raw``."""
 
     @property
     def key(self) -> tuple[str, datetime]:
-        """``(id, updated_at_time)``: names this version, for handlers that must not act twice."""
+        """``(id, updated_at_time)`` identifies this version, so that you can act on it once."""
         return self.id, self.updated_at_time
 
 
 class CoachAssignment(Model, frozen=True, kw_only=True):
-    """Who coaches a driver, as the list of assignments tells it."""
+    """A driver's coach, as in the list of assignments."""
 
     driver: Driver
     coach_id: str | None = None
@@ -187,7 +189,7 @@ class CoachAssignment(Model, frozen=True, kw_only=True):
 
 
 class AssignmentChange(Model, frozen=True, kw_only=True):
-    """Who coaches a driver, as the answer to a change tells it: the driver is a bare id."""
+    """A driver's coach, as in the response to a change, which has only the driver's id."""
 
     driver_id: str
     coach_id: str | None = None
@@ -196,38 +198,42 @@ class AssignmentChange(Model, frozen=True, kw_only=True):
 
 
 class Pagination(Model, frozen=True, kw_only=True):
-    """Where a page ends."""
+    """The cursor at the end of a page, and whether more pages follow."""
 
     end_cursor: str
-    """Opaque; may be empty when there is nothing more."""
+    """Opaque; may be empty if there are no more pages."""
     has_next_page: bool
 
 
 class ErrorBody(Model, frozen=True, kw_only=True):
-    """What a refusal says, when it is JSON."""
+    """The JSON body of an error response."""
 
     message: str
     request_id: str
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a reader of a stream has come: what it has finished, not what was fetched."""
+    """How far a stream's sessions are settled (not: fetched), and where to resume.
+
+    A key is a version's ``(id, updated_at_time)``.
+    """
 
     query: str
-    """The query's wire form; the server binds the cursor to it, byte for byte."""
+    """The query string to resume with; the server accepts the cursor only with exactly this."""
     origin: str
-    """The wire form as it was first asked for. `query` differs from it once a dead cursor has made
-    the reader begin again, later."""
+    """The query string of the first request. A backfill or a dead cursor changes the times of
+    `query`, never its filters."""
     cursor: str | None = None
-    """Read on after this and nothing unfinished is skipped; None: from the start of the query."""
+    """Everything up to this cursor is settled: resume after it. None: at the start of `query`."""
     cursor_time: Time | None = None
-    """When the server gave the cursor. Cursors live 30 days
+    """When the server issued the cursor. Cursors expire after 30 days
     (https://developers.samsara.com/docs/pagination)."""
     settled: tuple[tuple[str, Time], ...] = ()
-    """Keys of the versions beyond the cursor that are finished all the same."""
+    """Keys of the versions after the cursor that are settled already."""
     recent: tuple[tuple[str, Time], ...] = ()
-    """Keys of versions last finished, which would come again if the cursor died."""
+    """Keys of the versions settled last, which are skipped if a dead cursor makes them reappear."""
     watermark: Time | None = None
-    """The highest ``updated_at_time`` finished so far."""
+    """The ``updated_at_time`` up to which everything is settled. If the cursor is dead, reading
+    resumes 15 minutes before it."""
     dead_cursor: str | None = None
-    """A cursor the server refused; never to be sent again."""
+    """A cursor that expired or was refused; it is not sent again."""

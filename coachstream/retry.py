@@ -1,8 +1,8 @@
-"""Whether to ask again, and when: decided here, carried out elsewhere.
+"""Decides whether to retry and after what delay; the callers wait.
 
-Which errors are worth it is written on their classes (``transient``). Waits are drawn evenly from
-zero to a ceiling that doubles ("full jitter"), so that many clients do not come back in step; the
-server's own ``Retry-After`` is a minimum that no draw can undercut.
+Error classes state whether a retry can help (``transient``). Delays are drawn evenly from zero to a
+ceiling that doubles ("full jitter"), so that many clients do not retry at the same moment. A delay
+is never shorter than the server's ``Retry-After``.
 """
 
 from datetime import timedelta
@@ -12,25 +12,28 @@ import msgspec
 
 from .arguments import at_least_one, seconds
 
-_MOST_DOUBLINGS = 30
-"""A feed may fail for days: the ceiling is long reached by then, and floats would overflow."""
+_MAX_DOUBLINGS = 30
+"""A feed may fail for days: without this bound, the float would overflow."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How patient to be. Durations are seconds, or a ``timedelta``.
+    """How often and how long to retry. Durations are seconds, or a ``timedelta``.
+
+    A delay is random, between zero and a ceiling that doubles with each try, and never shorter than
+    the server's ``Retry-After``.
 
     Raises:
-        InvalidArgumentError: naming the field that makes no sense.
+        InvalidArgumentError: a field has an impossible value; the error names the field.
     """
 
     attempts: int = 8
-    """Tries in all of a single call, the first included. Streams do not count them."""
+    """Maximum tries of one call or one handler, the first included. Streams do not count tries."""
     give_up_after: float | timedelta | None = None
-    """The time without one good answer after which a stream gives up; None: never."""
+    """A stream gives up after this time without a successful response; None: never."""
     first_delay: float | timedelta = 0.5
-    """The ceiling of the first wait."""
+    """Ceiling of the delay after the first try."""
     max_delay: float | timedelta = 30.0
-    """The ceiling at which doubling stops."""
+    """The ceiling never rises above this."""
 
     def __post_init__(self) -> None:
         at_least_one("attempts", self.attempts)
@@ -42,35 +45,37 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     def delay(self, attempt: int, random: Random, *, at_least: float | None = None) -> float:
         """Return the seconds to wait after failed try number ``attempt``.
 
-        ``at_least`` is what the other side asked for, if it did.
+        ``at_least`` is the minimum in seconds, such as the server's ``Retry-After``.
         """
-        doublings = min(max(attempt - 1, 0), _MOST_DOUBLINGS)
+        doublings = min(max(attempt - 1, 0), _MAX_DOUBLINGS)
         first = seconds("first_delay", self.first_delay)
         ceiling = min(seconds("max_delay", self.max_delay), first * 2.0**doublings)
         return max(random.uniform(0.0, ceiling), at_least or 0.0)
 
     def for_a_call(self) -> "Patience":
-        """Return the patience of a single call: so many tries."""
+        """Return the limit of a single call: a number of tries."""
         return Patience(attempts=self.attempts)
 
     def for_a_stream(self) -> "Patience":
-        """Return the patience of a stream: so much time, by default without end."""
+        """Return the limit of a stream: a time, by default unlimited."""
         if self.give_up_after is None:
             return Patience()
         return Patience(seconds=seconds("give_up_after", self.give_up_after))
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
-    """What ends the tries of one request; None: not that."""
+    """When to stop retrying one request."""
 
     attempts: int | None = None
+    """Maximum tries; None: unlimited."""
     seconds: float | None = None
+    """Maximum time without a successful response; None: unlimited."""
 
     def is_over(self, *, attempt: int, failing_for: float) -> bool:
-        """Tell whether to give up after failed try number ``attempt``.
+        """Return whether to give up after failed try number ``attempt``.
 
-        ``failing_for`` are the seconds from the last good answer to the end of the coming wait: a
-        wait that could only end in giving up is not begun.
+        ``failing_for`` is the time in seconds from the last successful response to the end of the
+        next delay, so that no delay ends in giving up.
         """
         if self.attempts is not None and attempt >= self.attempts:
             return True

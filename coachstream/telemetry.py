@@ -1,7 +1,6 @@
-"""What happens inside, as frozen values for one callable.
+"""Events: what happens inside, as frozen values that are passed to one callable, the observer.
 
-An event is announced before the wait it tells of, so that what is stuck is visible while it is
-stuck.
+An event that announces a wait is emitted before the wait, so that it shows what is still waiting.
 """
 
 import asyncio
@@ -17,11 +16,11 @@ _log = logging.getLogger("coachstream.observer")
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened, or is about to."""
+    """Base class of all events."""
 
 
 class RequestStarted(Event, frozen=True, kw_only=True):
-    """A request is about to leave."""
+    """A request is about to be sent."""
 
     route: str
     """Method and path."""
@@ -30,165 +29,184 @@ class RequestStarted(Event, frozen=True, kw_only=True):
 
 
 class RequestFinished(Event, frozen=True, kw_only=True):
-    """An answer came back whole, whatever it says."""
+    """A complete response was received, with any status."""
 
     route: str
+    """Method and path."""
     attempt: int
+    """1 for the first try."""
     status: int
     seconds: float
-    """From leaving to the last byte."""
+    """From sending the request to the last byte of the response."""
     size: int
     """Bytes of the body, decompressed."""
     request_id: str | None
+    """The id that Samsara's support asks for."""
 
 
 class RetryScheduled(Event, frozen=True, kw_only=True):
-    """A try failed; the next one comes in ``delay`` seconds."""
+    """A try failed; the next one follows in ``delay`` seconds."""
 
     route: str
+    """Method and path."""
     attempt: int
-    """The try that failed."""
+    """The try that failed; 1 for the first."""
     delay: float
     error: CoachStreamError
 
 
 class LimitLowered(Event, frozen=True, kw_only=True):
-    """A 429 came: all callers of this limit hold for ``delay`` seconds, then go on more slowly."""
+    """A 429 was received: all requests under this rate limit wait ``delay`` seconds.
+
+    After that, they are sent at a lower rate.
+    """
 
     route: str
+    """Method and path of the request that got the 429."""
     delay: float
     pace: float
-    """The share of the full rate that is now used; it creeps back to 1."""
+    """The share of the full rate that is now used. It slowly rises back to 1."""
 
 
 class Throttled(Event, frozen=True, kw_only=True):
-    """A request waits ``delay`` seconds, because someone was told to slow down."""
+    """A request waits ``delay`` seconds at the rate limiter, because of an earlier 429."""
 
     route: str
+    """Method and path."""
     delay: float
 
 
 class TokenRenewed(Event, frozen=True, kw_only=True):
-    """The token provider was asked again after a 401 and gave another token."""
+    """After a 401, the token provider was called again and returned another token."""
 
 
 class PageRead(Event, frozen=True, kw_only=True):
     """A page of sessions was read."""
 
     sessions: int
-    """Those that are new to this reader."""
+    """Sessions that are new to this reader, malformed ones included."""
     repeated: int
-    """Those dropped because this reader had them already."""
+    """Sessions that were dropped, because this reader had read them before."""
     malformed: int
+    """New sessions that can't be decoded."""
     size: int
     """Bytes of the page."""
     has_next_page: bool
 
 
 class CaughtUp(Event, frozen=True, kw_only=True):
-    """There is nothing more to read now; the next question is asked in ``delay`` seconds."""
+    """There is nothing more to read now; the next request follows in ``delay`` seconds."""
 
     delay: float
 
 
 class BackfillProgress(Event, frozen=True, kw_only=True):
-    """A window of the past has been handed over, and with it all before."""
+    """A backfill has delivered a window of time, and all windows before it."""
 
     windows: int
-    """Windows handed over in this run."""
+    """Windows delivered in this run."""
     sessions: int
-    """Sessions handed over in this run."""
+    """Sessions delivered in this run."""
     until: datetime
-    """All that was updated before then has been handed over."""
+    """Every version with an earlier ``updated_at_time`` has been delivered."""
     share: float
-    """How much of the time to be read has been, from 0 to 1."""
+    """The share of the time range that has been delivered, from 0 to 1."""
     seconds_left: float
-    """An estimate, as if what is left were as dense as what has been read."""
+    """Estimated seconds to the end, if the rest has as many sessions per day as so far."""
 
 
 class SessionMalformed(Event, frozen=True, kw_only=True):
-    """A session that can't be read was met."""
+    """A session that can't be decoded was read."""
 
     error: MalformedSessionError
 
 
 class ShortPollInterval(Event, frozen=True, kw_only=True):
-    """The poll interval asked for is below the documented five seconds."""
+    """The given poll interval is below the documented minimum of five seconds."""
 
     poll_interval: float
+    """Seconds."""
 
 
 class CursorAging(Event, frozen=True, kw_only=True):
-    """The cursor has not moved for so many days that it may soon expire."""
+    """The cursor has not moved for ``days`` days; cursors expire after 30."""
 
     days: float
 
 
 class CursorDied(Event, frozen=True, kw_only=True):
-    """The cursor is dead, and reading begins again at ``start``, with an overlap.
+    """The cursor is dead (expired or refused). Reading resumes at ``start``, with an overlap.
 
-    What was updated in between comes; what the server no longer tells can't be known.
+    Sessions updated meanwhile are delivered, as far as the server still reports them.
     """
 
     reason: str
     start: datetime
     watermark: datetime | None
-    """Up to where all had been read."""
+    """The ``updated_at_time`` up to which everything had been read; None: nothing had."""
 
 
 class LoopBlocked(Event, frozen=True, kw_only=True):
-    """The event loop, or the whole machine, stood still: nothing could be read meanwhile.
+    """The event loop, or the whole machine, was blocked: nothing could be read meanwhile.
 
-    A handler that computes for long does this; ``await asyncio.to_thread(...)`` helps.
+    A common cause is a handler with a long computation; ``await asyncio.to_thread(...)`` helps.
     """
 
     lag: float
-    """Seconds by which a wait of ours was too long."""
+    """Seconds by which a wait took too long."""
 
 
 class HandlersStalled(Event, frozen=True, kw_only=True):
-    """A consumer waits for its handlers, and none has finished for long."""
+    """A consumer waits for its handlers, and none has finished for a long time."""
 
     name: str
+    """The consumer's name."""
     seconds: float
-    """Since the last one finished, or since it began to wait."""
+    """Since the last handler finished, or since the consumer began to wait."""
     running: int
-    """Handlers that run."""
+    """Handlers that are running."""
     unsettled: int
     """Sessions that were read and not settled."""
 
 
 class CheckpointSaved(Event, frozen=True, kw_only=True):
-    """A store has taken a checkpoint."""
+    """A checkpoint was saved."""
 
     name: str
+    """The checkpoint's name."""
     revision: int
     seconds: float
+    """How long the save took."""
 
 
 class SaveFailed(Event, frozen=True, kw_only=True):
-    """A store failed; the next try comes in ``delay`` seconds."""
+    """A store failed to save; the next try follows in ``delay`` seconds."""
 
     name: str
+    """The checkpoint's name."""
     attempt: int
+    """The try that failed; 1 for the first."""
     delay: float
     error: Exception
 
 
 class HandlerFailed(Event, frozen=True, kw_only=True):
-    """A handler raised; the next try comes in ``delay`` seconds, or for None there is none."""
+    """A handler raised; the next try follows in ``delay`` seconds. None: it was the last try."""
 
     name: str
+    """The consumer's name."""
     session_id: str | None
     attempt: int
+    """The try that failed; 1 for the first."""
     delay: float | None
     error: Exception
 
 
 class SessionGivenUp(Event, frozen=True, kw_only=True):
-    """A session was settled without having been handled."""
+    """A session was settled although no handler succeeded: it was skipped or parked."""
 
     name: str
+    """The consumer's name."""
     session_id: str | None
     outcome: str
     """``skipped`` or ``parked``."""
@@ -196,43 +214,47 @@ class SessionGivenUp(Event, frozen=True, kw_only=True):
 
 
 class ReadingPaused(Event, frozen=True, kw_only=True):
-    """Reading waits for handlers to catch up."""
+    """A consumer stopped reading until its handlers catch up."""
 
     name: str
+    """The consumer's name."""
     unsettled: int
-    """Sessions read and not settled."""
+    """Sessions that were read and not settled."""
     size: int
-    """Bytes of the pages they came in."""
+    """Bytes of the pages that hold them."""
 
 
 class ConsumerStopped(Event, frozen=True, kw_only=True):
-    """A consumer has stopped, saved and let go."""
+    """A consumer has stopped, after its last save."""
 
     name: str
+    """The consumer's name."""
     handled: int
     given_up: int
+    """Sessions skipped or parked."""
     unsettled: int
-    """Sessions read and not settled; they come again."""
+    """Sessions that were read and not settled; the next run delivers them again."""
     error: Exception | None
+    """The failure that stopped it; None if there was none."""
 
 
 class StreamEnded(Event, frozen=True, kw_only=True):
-    """A stream came to its end time, was closed, or failed with ``error``."""
+    """A stream ended: it reached its end time, was closed, or failed with ``error``."""
 
     error: Exception | None = None
 
 
 Observer = Callable[[Event], None]
-"""Called with every event, on the event loop: it must not block."""
+"""Called with every event, on the event loop; so it must not block."""
 
 
 def guarded(observer: Observer) -> Observer:
-    """Return an observer that can't break what it observes: its own failures are logged."""
+    """Return an observer that logs the exceptions of ``observer`` instead of raising them."""
 
     def observe(event: Event) -> None:
         try:
             observer(event)
-        except (Exception, asyncio.CancelledError):  # noqa: BLE001  # whatever it is, it is the observer's, and is logged
-            _log.exception("the observer failed on %s", type(event).__name__)
+        except (Exception, asyncio.CancelledError):  # noqa: BLE001  # whatever it is, it is logged
+            _log.exception("observer failed on %s", type(event).__name__)
 
     return observe

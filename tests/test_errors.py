@@ -1,4 +1,4 @@
-"""Errors tell what they know, and survive a journey."""
+"""Errors: their attributes, pickling and copying."""
 
 import copy
 import pickle
@@ -37,15 +37,15 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize(
-    "travel",
+    "duplicate",
     [lambda e: pickle.loads(pickle.dumps(e)), copy.copy, copy.deepcopy],  # noqa: S301
 )
-def test_an_error_survives_a_journey(error, travel):
-    arrived = travel(error)
-    assert type(arrived) is type(error)
-    assert str(arrived) == str(error)
-    assert vars(arrived) == vars(error)
-    assert arrived.transient == error.transient
+def test_an_error_survives_pickling_and_copying(error, duplicate):
+    twin = duplicate(error)
+    assert type(twin) is type(error)
+    assert str(twin) == str(error)
+    assert vars(twin) == vars(error)
+    assert twin.transient == error.transient
 
 
 def test_headers_are_found_in_any_case():

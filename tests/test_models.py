@@ -1,4 +1,4 @@
-"""The documented payloads, field by field."""
+"""Decoding of the documented payloads, field by field."""
 
 from datetime import UTC, datetime
 
@@ -41,7 +41,7 @@ def test_every_documented_field_of_a_session_is_read():
     assert event.linkage.source_type == EventSourceType.TRIAGE_EVENT
 
 
-def test_what_is_optional_may_be_absent():
+def test_optional_fields_may_be_absent():
     (session,) = pages.sessions_page(payloads.page(payloads.LEAST_SESSION)).sessions
     assert session.behaviors == ()
     assert session.driver.external_ids is None
@@ -52,7 +52,7 @@ def test_what_is_optional_may_be_absent():
     assert session.raw is None
 
 
-def test_both_shapes_of_an_assignment_are_read():
+def test_both_forms_of_an_assignment_are_read():
     (listed,), pagination = assignments.assignments_page(payloads.page(payloads.ASSIGNMENT))
     assert listed == CoachAssignment(
         driver=models.Driver(driver_id="0987", external_ids={"payrollId": "ABFS18600"}),
@@ -71,7 +71,7 @@ def test_both_shapes_of_an_assignment_are_read():
 
 
 @pytest.mark.parametrize("coach", [{}, {"coachId": ""}, {"coachId": None}])
-def test_no_coach_is_none_however_it_is_spelled(coach):
+def test_a_missing_or_empty_coach_is_none(coach):
     bare = {name: value for name, value in payloads.CHANGE.items() if name != "coachId"}
     changed = assignments.assignment_change(msgspec.json.encode({"data": bare | coach}))
     assert changed.coach_id is None
@@ -92,7 +92,7 @@ def test_constants_hold_the_documented_values():
         "unshared",
         "withManager",
     }
-    assert len(values(BehaviorType)) == 42  # the description lists 43, rollingStop twice
+    assert len(values(BehaviorType)) == 42  # the OpenAPI description lists 43, rollingStop twice
     assert {"nearCollison", "hosViolation", "idling"} <= values(BehaviorType)
     assert values(EventSourceType) == {
         "safetyEvent",

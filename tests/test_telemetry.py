@@ -1,4 +1,4 @@
-"""Events out; logging is the default listener, and no listener can break what it listens to."""
+"""Events: the default observer logs them, and an observer that fails breaks nothing."""
 
 import logging
 from datetime import UTC, datetime
@@ -91,7 +91,7 @@ EVENTS = [
 
 
 @pytest.mark.parametrize(("event", "logger", "level"), EVENTS, ids=lambda e: type(e).__name__)
-def test_each_event_is_logged_by_its_concern(event, logger, level, caplog):
+def test_each_event_has_its_logger_and_level(event, logger, level, caplog):
     caplog.set_level(logging.DEBUG, "coachstream")
     log_event(event)
     (record,) = caplog.records
@@ -99,7 +99,7 @@ def test_each_event_is_logged_by_its_concern(event, logger, level, caplog):
     assert record.getMessage()
 
 
-def test_every_event_has_its_line():
+def test_every_event_is_tested_here():
     kinds = {kind for kind in vars(telemetry).values() if isinstance(kind, type)}
     events = {kind for kind in kinds if issubclass(kind, Event)} - {Event}
     assert events == {type(event) for event, *_ in EVENTS}
@@ -112,7 +112,7 @@ def test_events_are_frozen():
     assert msgspec.structs.asdict(event) == {"delay": 5}
 
 
-def test_an_observer_that_fails_is_logged_and_breaks_nothing(caplog):
+def test_the_failure_of_an_observer_is_logged_and_breaks_nothing(caplog):
     def broken(event):
         raise ZeroDivisionError("mine")
 

@@ -1,4 +1,4 @@
-"""``client.assignments``: who coaches whom, and changing it.
+"""``client.assignments``: lists and changes the coaches of drivers.
 
-It may import ``http``, ``wire`` and the modules at the top; ``client`` imports it.
+It imports ``http``, ``wire`` and the modules at the top; ``client`` imports it.
 """

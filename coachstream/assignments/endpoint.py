@@ -1,4 +1,4 @@
-"""Who coaches whom: read the list, give a driver a coach, take the coach away."""
+"""Lists the coaches of drivers, assigns a coach to a driver, and removes it."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ PATH = "/coaching/driver-coach-assignments"
 
 
 class Assignments:
-    """``client.assignments``: one coach per driver at most.
+    """``client.assignments``: lists and changes the coaches of drivers, at most one per driver.
 
-    Each call asks up to the retry policy's ``attempts`` times. The writes set an absolute state,
-    so that asking twice does no harm; of two writers, the last one wins.
+    A failed request is tried up to ``RetryPolicy.attempts`` times. `assign` and `unassign` are
+    idempotent, so retries are safe. Of two concurrent writers, the last one wins.
     """
 
     def __init__(
@@ -39,19 +39,22 @@ class Assignments:
         coach_ids: Sequence[str] | None = None,
         include_external_ids: bool = False,
     ) -> "AssignmentList":
-        """Iterate over all assignments, page after page.
+        """Return an async iterator over all assignments, page after page.
 
-        Whatever goes wrong on the way, asking for the next one goes on where it was.
+        After an error or a time-out, the iterator can be used again: it continues where it was.
 
         Args:
-            driver_ids: Only these drivers', by Samsara id or external id (``key:value``).
-            coach_ids: Only these coaches'.
-            include_external_ids: Tell the drivers' external ids.
+            driver_ids: Only these drivers, by Samsara id or external id (``key:value``).
+            coach_ids: Only drivers of these coaches.
+            include_external_ids: Also return the drivers' external ids.
 
         Raises:
-            InvalidArgumentError: at once, naming the argument that can't be used.
-            ApiError: while iterating: the server refused.
-            CursorLoopError: while iterating: the server leads in circles.
+            InvalidArgumentError: at the call: an argument can't be used; the error names it.
+            ApiError: while iterating: the server refused the request.
+            TransportError: while iterating: no complete response was received.
+            UndecodableError: while iterating: a response is not a page of assignments.
+            CursorLoopError: while iterating: the server repeats the same pages.
+            ClosedError: while iterating: the client is closed.
         """
         filters = Filters(
             driver_ids=driver_ids, coach_ids=coach_ids, include_external_ids=include_external_ids
@@ -65,34 +68,37 @@ class Assignments:
         )
 
     async def assign(self, driver_id: str, coach_id: str) -> CoachAssignment:
-        """Make ``coach_id`` the coach of ``driver_id``, in place of any other.
+        """Make ``coach_id`` the coach of ``driver_id``; it replaces any other coach.
 
-        Both are Samsara ids: unlike the list, the API does not document external ids here.
+        Both are Samsara ids: the API documents external ids for the list only.
 
         Raises:
-            InvalidArgumentError: an id is empty or None; to remove a coach, say `unassign`.
-            ApiError: the server refused, such as `NotFoundError` for an id it does not know.
+            InvalidArgumentError: an id is empty or None; to remove a coach, call `unassign`.
+            ApiError: the server refused the request, such as `NotFoundError` for an unknown id.
+            TransportError: no complete response was received; the change may have been made.
+            UndecodableError: the response can't be decoded; the change may have been made.
+            ClosedError: the client is closed.
         """
         return await self._put(queries.assign_query(driver_id, coach_id))
 
     async def unassign(self, driver_id: str) -> CoachAssignment:
-        """Leave ``driver_id`` without a coach; harmless if there is none.
+        """Remove the coach of ``driver_id``, if the driver has one.
 
         Raises:
             InvalidArgumentError: the id is empty or None.
-            ApiError: the server refused.
+            Other errors: as for `assign`.
         """
         return await self._put(queries.unassign_query(driver_id))
 
     async def _put(self, query: str) -> CoachAssignment:
-        # Parameters go in the query; the API documents no body for this PUT.
+        # The API documents query parameters for this PUT, and no body.
         return await self._transport.call(
             "PUT",
             PATH,
             query,
             limiter=self._limiter,
             patience=self._patience,
-            read=_changed,
+            read=_read_change,
         )
 
 
@@ -112,11 +118,11 @@ class AssignmentList:
         self._transport = transport
         self._limiter = limiter
         self._patience = patience
-        self._fetch: DetachedTask[tuple[tuple[CoachAssignment, ...], Pagination]] = DetachedTask(
+        self._fetching: DetachedTask[tuple[tuple[CoachAssignment, ...], Pagination]] = DetachedTask(
             tasks
         )
         self._cursor: str | None = None
-        self._passed: set[str] = set()
+        self._seen_cursors: set[str] = set()
         self._page: deque[CoachAssignment] = deque()
         self._ended = False
 
@@ -127,34 +133,34 @@ class AssignmentList:
         while not self._page:
             if self._ended:
                 raise StopAsyncIteration
-            self._take_in(*await self._fetch.result(self._ask))
+            self._add_page(*await self._fetching.result(self._fetch_page))
         return self._page.popleft()
 
-    async def _ask(self) -> tuple[tuple[CoachAssignment, ...], Pagination]:
+    async def _fetch_page(self) -> tuple[tuple[CoachAssignment, ...], Pagination]:
         return await self._transport.call(
             "GET",
             PATH,
             self._query.after(self._cursor),
             limiter=self._limiter,
             patience=self._patience,
-            read=_listed,
+            read=_read_page,
         )
 
-    def _take_in(self, page: tuple[CoachAssignment, ...], pagination: Pagination) -> None:
+    def _add_page(self, page: tuple[CoachAssignment, ...], pagination: Pagination) -> None:
         cursor = pagination.end_cursor
-        if pagination.has_next_page and (not cursor or cursor in self._passed):
+        if pagination.has_next_page and (not cursor or cursor in self._seen_cursors):
             raise CursorLoopError(
-                f"cursor {cursor!r} leads nowhere new, and the server says there is more"
+                f"the server reports more pages, but its cursor {cursor!r} is empty or not new"
             )
         self._page.extend(page)
         self._ended = not pagination.has_next_page
         self._cursor = cursor
-        self._passed.add(cursor)
+        self._seen_cursors.add(cursor)
 
 
-async def _listed(body: bytes) -> tuple[tuple[CoachAssignment, ...], Pagination]:
+async def _read_page(body: bytes) -> tuple[tuple[CoachAssignment, ...], Pagination]:
     return assignments.assignments_page(body)
 
 
-async def _changed(body: bytes) -> CoachAssignment:
+async def _read_change(body: bytes) -> CoachAssignment:
     return assignments.assignment_change(body)

@@ -1,4 +1,5 @@
-"""What listens to events: the default observer logs them.
+"""Observers of events; the default one logs them.
 
-It may import ``telemetry`` and what lies below that; ``client`` and ``consumer`` import it.
+This package imports only ``telemetry`` and the modules below that. ``client`` and ``consumer``
+import it.
 """

@@ -1,12 +1,12 @@
-"""The default listener: events as log records, one logger per concern.
+"""The default observer: writes events to loggers, one per concern.
 
-They all stand below ``coachstream``: ``requests``, ``retry``, ``limit``, ``feed``, ``checkpoint``
-and ``consumer``, so that one can be silenced without the others.
+The loggers are ``coachstream.requests``, ``.retry``, ``.limit``, ``.feed``, ``.checkpoint`` and
+``.consumer``, so that one can be silenced without the others.
 """
 
 import logging
 
-from .. import telemetry as tell
+from .. import telemetry
 from ..telemetry import Event
 
 _requests = logging.getLogger("coachstream.requests")
@@ -18,97 +18,100 @@ _consumer = logging.getLogger("coachstream.consumer")
 
 
 def log_event(event: Event) -> None:
-    """Write the event to this library's loggers; what happens when no observer is given."""
+    """Log the event; `Client` and `consume` use this if they are given no observer."""
     match event:
-        case tell.RequestStarted():
-            _requests.debug("%s: try %d leaves", event.route, event.attempt)
-        case tell.RequestFinished():
+        case telemetry.RequestStarted():
+            _requests.debug("request started: %s attempt=%d", event.route, event.attempt)
+        case telemetry.RequestFinished():
             _requests.debug(
-                "%s: %d in %.3f s, %d bytes (request %s)",
+                "request finished: %s status=%d in %.3f s, %d bytes, request_id=%s",
                 event.route,
                 event.status,
                 event.seconds,
                 event.size,
                 event.request_id,
             )
-        case tell.RetryScheduled():
+        case telemetry.TokenRenewed():
+            _requests.info("token renewed after a 401")
+        case telemetry.RetryScheduled():
             _retry.warning(
-                "%s: try %d failed, next in %.2f s: %s",
+                "request failed: %s attempt=%d, retrying in %.2f s: %s",
                 event.route,
                 event.attempt,
                 event.delay,
                 event.error,
             )
-        case tell.LimitLowered():
+        case telemetry.LimitLowered():
             _limit.warning(
-                "%s: told to slow down; all hold for %.2f s, then at %.0f %% of the rate",
+                "rate limited (429): %s, pausing %.2f s, then %.0f %% of the rate",
                 event.route,
                 event.delay,
                 100 * event.pace,
             )
-        case tell.Throttled():
-            _limit.info("%s: waits %.2f s for the limit", event.route, event.delay)
+        case telemetry.Throttled():
+            _limit.info("request throttled: %s, waiting %.2f s", event.route, event.delay)
         case _:
             _log_feed_event(event)
 
 
 def _log_feed_event(event: Event) -> None:
     match event:
-        case tell.TokenRenewed():
-            _requests.info("the token was renewed")
-        case tell.PageRead():
+        case telemetry.PageRead():
             _feed.debug(
-                "page of %d sessions (%d repeated, %d malformed), %s",
+                "page read: %d new sessions, %d repeated, %d malformed, has_next_page=%s",
                 event.sessions,
                 event.repeated,
                 event.malformed,
-                "more to come" if event.has_next_page else "nothing more now",
+                event.has_next_page,
             )
-        case tell.CaughtUp():
-            _feed.debug("caught up; next question in %.2f s", event.delay)
-        case tell.BackfillProgress():
+        case telemetry.CaughtUp():
+            _feed.debug("caught up: next request in %.2f s", event.delay)
+        case telemetry.BackfillProgress():
             _feed.info(
-                "the past is read up to %s: %d sessions, %.0f %%, %.0f s to go",
+                "backfill read up to %s: %d sessions, %.0f %%, %.0f s left",
                 event.until,
                 event.sessions,
                 100 * event.share,
                 event.seconds_left,
             )
-        case tell.SessionMalformed():
-            _feed.error("a session can't be read: %s", event.error)
-        case tell.ShortPollInterval():
+        case telemetry.SessionMalformed():
+            _feed.error("malformed session: %s", event.error)
+        case telemetry.ShortPollInterval():
             _feed.warning(
-                "poll_interval is %.2f s; the documented minimum is 5 s", event.poll_interval
+                "short poll_interval: %.2f s; the documented minimum is 5 s", event.poll_interval
             )
-        case tell.StreamEnded():
+        case telemetry.LoopBlocked():
+            _feed.warning("event loop blocked for %.2f s", event.lag)
+        case telemetry.StreamEnded():
             if event.error is None:
                 _feed.info("stream ended")
             else:
                 _feed.error("stream failed: %s", event.error)
         case _:
-            _log_cursor_event(event)
+            _log_position_event(event)
 
 
-def _log_cursor_event(event: Event) -> None:
+def _log_position_event(event: Event) -> None:
     match event:
-        case tell.LoopBlocked():
-            _feed.warning("the event loop stood still for %.2f s", event.lag)
-        case tell.CursorAging():
-            _feed.warning("the cursor is %.0f days old; it will expire at 30", event.days)
-        case tell.CursorDied():
+        case telemetry.CursorAging():
+            _feed.warning("cursor aging: %.0f days old, expires at 30 days", event.days)
+        case telemetry.CursorDied():
             _feed.warning(
-                "the cursor is dead (%s); reading begins again at %s, and all was read up to %s",
+                "cursor dead (%s): resuming at %s; everything was read up to %s",
                 event.reason,
                 event.start,
                 event.watermark,
             )
-        case tell.CheckpointSaved():
+        case telemetry.CheckpointSaved():
             _checkpoint.debug(
-                "%s: revision %d saved in %.3f s", event.name, event.revision, event.seconds
+                "checkpoint saved: %s revision=%d in %.3f s",
+                event.name,
+                event.revision,
+                event.seconds,
             )
-        case tell.SaveFailed():
+        case telemetry.SaveFailed():
             _checkpoint.warning(
-                "%s: save %d failed, next in %.2f s: %r",
+                "checkpoint save failed: %s attempt=%d, retrying in %.2f s: %r",
                 event.name,
                 event.attempt,
                 event.delay,
@@ -120,35 +123,38 @@ def _log_cursor_event(event: Event) -> None:
 
 def _log_consumer_event(event: Event) -> None:
     match event:
-        case tell.HandlerFailed():
-            next_try = "given up" if event.delay is None else f"next in {event.delay:.2f} s"
+        case telemetry.HandlerFailed():
             _consumer.warning(
-                "%s: session %s, try %d failed, %s: %r",
+                "handler failed: %s session=%s attempt=%d, %s: %r",
                 event.name,
                 event.session_id,
                 event.attempt,
-                next_try,
+                "no retry" if event.delay is None else f"retrying in {event.delay:.2f} s",
                 event.error,
             )
-        case tell.SessionGivenUp():
+        case telemetry.SessionGivenUp():
             _consumer.error(
-                "%s: session %s %s: %r", event.name, event.session_id, event.outcome, event.error
+                "session given up (%s): %s session=%s: %r",
+                event.outcome,
+                event.name,
+                event.session_id,
+                event.error,
             )
-        case tell.HandlersStalled():
+        case telemetry.HandlersStalled():
             _consumer.warning(
-                "%s: none of %d handlers has finished for %.0f s; %d sessions are unsettled",
+                "handlers stalled: %s, none of %d finished for %.0f s, %d sessions unsettled",
                 event.name,
                 event.running,
                 event.seconds,
                 event.unsettled,
             )
-        case tell.ReadingPaused():
+        case telemetry.ReadingPaused():
             _consumer.debug(
-                "%s: reading waits, with %d sessions unsettled", event.name, event.unsettled
+                "reading paused: %s, %d sessions unsettled", event.name, event.unsettled
             )
-        case tell.ConsumerStopped():
+        case telemetry.ConsumerStopped():
             _consumer.info(
-                "%s: stopped with %d handled, %d given up, %d left: %r",
+                "consumer stopped: %s handled=%d given_up=%d left=%d error=%r",
                 event.name,
                 event.handled,
                 event.given_up,
@@ -156,4 +162,4 @@ def _log_consumer_event(event: Event) -> None:
                 event.error,
             )
         case _:
-            _feed.debug("%r", event)
+            _feed.debug("event: %r", event)

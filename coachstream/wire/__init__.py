@@ -1,5 +1,5 @@
-"""Bytes and values: what is asked of the API, and what its answers say.
+"""Encodes requests and decodes responses of the API.
 
-Pure: no I/O, no clock, no event loop. It may import ``errors``, ``models`` and ``arguments``, and
-everything above it may import it.
+Pure: no I/O, no clock, no event loop. It imports only ``errors``, ``models`` and ``arguments``;
+every package above may import it.
 """

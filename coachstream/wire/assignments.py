@@ -1,46 +1,46 @@
-"""The two shapes of an assignment: an item of the list, and the answer to a change. Pure."""
+"""Decodes the two forms of an assignment: an item of the list, and the response to a change."""
 
 import msgspec
 
 from ..models import AssignmentChange, CoachAssignment, Driver, Model, Pagination
-from .lenient import UNREADABLE, LoosePagination, decode_json, refuse, without_blanks
+from .lenient import DECODE_ERRORS, LoosePagination, decode_json, raise_undecodable, without_blanks
 
 
-class _AssignmentsAnswer(Model, frozen=True, kw_only=True):
+class _ListResponse(Model, frozen=True, kw_only=True):
     data: tuple[CoachAssignment, ...] = ()
     pagination: LoosePagination
 
 
-class _ChangeAnswer(Model, frozen=True):
+class _ChangeResponse(Model, frozen=True):
     data: AssignmentChange
 
 
 def assignments_page(body: bytes) -> tuple[tuple[CoachAssignment, ...], Pagination]:
-    """Read a page of assignments.
+    """Decode a page of assignments.
 
     Raises:
-        UndecodableError: it is not one.
+        UndecodableError: the body is not one.
     """
     try:
-        answer = msgspec.convert(without_blanks(decode_json(body)), _AssignmentsAnswer)
-    except UNREADABLE as error:
-        refuse("a page of assignments", error, body)
-    pagination = answer.pagination
-    return tuple(_with_real_coach(one) for one in answer.data), Pagination(
+        response = msgspec.convert(without_blanks(decode_json(body)), _ListResponse)
+    except DECODE_ERRORS as error:
+        raise_undecodable("a page of assignments", error, body)
+    pagination = response.pagination
+    return tuple(map(_without_empty_coach, response.data)), Pagination(
         end_cursor=pagination.end_cursor or "", has_next_page=pagination.has_next_page
     )
 
 
 def assignment_change(body: bytes) -> CoachAssignment:
-    """Read the answer to a change of assignment.
+    """Decode the response to a change of an assignment.
 
     Raises:
-        UndecodableError: it is not one.
+        UndecodableError: the body is not one.
     """
     try:
-        change = msgspec.convert(without_blanks(decode_json(body)), _ChangeAnswer).data
-    except UNREADABLE as error:
-        refuse("a changed assignment", error, body)
+        change = msgspec.convert(without_blanks(decode_json(body)), _ChangeResponse).data
+    except DECODE_ERRORS as error:
+        raise_undecodable("a changed assignment", error, body)
     return CoachAssignment(
         driver=Driver(driver_id=change.driver_id),
         coach_id=change.coach_id or None,
@@ -49,8 +49,8 @@ def assignment_change(body: bytes) -> CoachAssignment:
     )
 
 
-def _with_real_coach(assignment: CoachAssignment) -> CoachAssignment:
-    """Read an empty coach id as none ("will be empty if no driver coach is assigned")."""
+def _without_empty_coach(assignment: CoachAssignment) -> CoachAssignment:
+    """Replace an empty coach id by None ("will be empty if no driver coach is assigned")."""
     if assignment.coach_id == "":
         return msgspec.structs.replace(assignment, coach_id=None)
     return assignment

@@ -1,4 +1,4 @@
-"""JSON as other writers spell it: blanks, byte order marks, halves of characters."""
+"""Decodes JSON leniently: with empty values, byte order marks and broken characters."""
 
 import re
 from typing import NoReturn
@@ -8,14 +8,14 @@ import msgspec
 from ..errors import UndecodableError
 from ..models import Model
 
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What msgspec may raise on bytes: its own errors, text that is not UTF-8, nesting without end."""
+DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""All that msgspec raises on bad input: its own errors, text that is not UTF-8, deep nesting."""
 
 
 class LoosePagination(Model, frozen=True):
-    """Where a page ends, with an ``endCursor`` that may be null or missing."""
+    """`Pagination` with an ``endCursor`` that may be null or missing."""
 
-    # hasNextPage has no default: to take a missing one for "no more" could end a stream early.
+    # hasNextPage has no default: reading a missing one as False could end a stream early.
     has_next_page: bool
     end_cursor: str | None = ""
 
@@ -24,25 +24,25 @@ _LONE_SURROGATE = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
-"""An escaped backslash, a pair of surrogates, or one alone: only that is wrong."""
+"""Matches an escaped backslash, a pair of surrogates, or a lone one. Only the last is invalid."""
 
 
 def mended_text(body: bytes) -> bytes:
-    """Return JSON without what some writers leave in: a byte order mark, half a character.
+    """Return the JSON without a byte order mark, and with lone surrogates replaced.
 
-    A note cut off in the middle of an emoji must not cost the page.
+    A note that was cut off in the middle of an emoji must not make the page undecodable.
     """
     body = body.removeprefix(b"\xef\xbb\xbf")
     return _LONE_SURROGATE.sub(lambda found: b"\\ufffd" if found["lone"] else found[0], body)
 
 
 def decode_json(body: bytes) -> object:
-    """Decode JSON whose text may be damaged."""
+    """Decode JSON after repairing its text."""
     return msgspec.json.decode(mended_text(body).decode(errors="replace"))
 
 
 def without_blanks(value: object) -> object:
-    """Leave out what is spelled ``null`` or, for a time, ``""``: both mean that it is absent."""
+    """Drop fields that are ``null`` or, for a time, ``""``: both mean that the value is absent."""
     if isinstance(value, list):
         return [without_blanks(item) for item in value]
     if isinstance(value, dict):
@@ -54,6 +54,6 @@ def without_blanks(value: object) -> object:
     return value
 
 
-def refuse(what: str, error: Exception, body: bytes) -> NoReturn:
-    """Raise an UndecodableError that says what the body is not."""
+def raise_undecodable(what: str, error: Exception, body: bytes) -> NoReturn:
+    """Raise an UndecodableError: the body is not ``what``."""
     raise UndecodableError(f"not {what}: {error}", body=body) from error

@@ -1,6 +1,6 @@
-"""Bytes to pages of sessions.
+"""Decodes pages of sessions.
 
-Pure, and total: whatever the bytes, only this library's errors come out.
+Whatever the bytes are, only this library's errors are raised.
 """
 
 from datetime import datetime
@@ -9,83 +9,83 @@ import msgspec
 
 from ..errors import MalformedSessionError
 from ..models import CoachingSession, Model, Pagination, Time
-from .lenient import UNREADABLE, LoosePagination, mended_text, refuse, without_blanks
+from .lenient import DECODE_ERRORS, LoosePagination, mended_text, raise_undecodable, without_blanks
 
 Entry = CoachingSession | MalformedSessionError
-"""A session of a page, or the error that says why it can't be read."""
+"""A session of a page, or the error that explains why it can't be decoded."""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer of the sessions endpoint."""
+    """One response of the sessions endpoint."""
 
     entries: tuple[Entry, ...]
-    """All of the page's sessions in the server's order, those that can't be read among them."""
+    """All sessions of the page, in the server's order; an error for each that can't be decoded."""
     end_cursor: str
     has_next_page: bool
     size: int
-    """Bytes of the answer's body, decompressed."""
+    """Bytes of the response's body, decompressed."""
     received_at: datetime | None = None
-    """When it came, by this machine's clock."""
+    """When the response came, by this machine's clock."""
 
     @property
     def sessions(self) -> tuple[CoachingSession, ...]:
-        """The sessions that can be read."""
+        """The decoded sessions."""
         return tuple(entry for entry in self.entries if isinstance(entry, CoachingSession))
 
     @property
     def malformed(self) -> tuple[MalformedSessionError, ...]:
-        """Those that can't."""
+        """The errors of the sessions that can't be decoded."""
         return tuple(entry for entry in self.entries if isinstance(entry, MalformedSessionError))
 
 
-class _SessionsAnswer(Model, frozen=True):
+class _SessionsResponse(Model, frozen=True):
     data: tuple[CoachingSession, ...]
     pagination: Pagination
 
 
-class _LooseAnswer(Model, frozen=True):
+class _LooseResponse(Model, frozen=True):
     data: tuple[msgspec.Raw, ...] | None
     pagination: LoosePagination
 
 
-class _Outlook(Model, frozen=True):
+class _PaginationOnly(Model, frozen=True):
     pagination: LoosePagination
 
 
-_sessions_answer = msgspec.json.Decoder(_SessionsAnswer)
-_outlook = msgspec.json.Decoder(_Outlook)
-_loose_answer = msgspec.json.Decoder(_LooseAnswer)
+_sessions_response = msgspec.json.Decoder(_SessionsResponse)
+_pagination_only = msgspec.json.Decoder(_PaginationOnly)
+_loose_response = msgspec.json.Decoder(_LooseResponse)
 _session = msgspec.json.Decoder(CoachingSession)
 
 
 def sessions_page(
     body: bytes, *, keep_raw: bool = False, received_at: datetime | None = None
 ) -> Page:
-    """Read a page of sessions.
+    """Decode a page of sessions.
 
-    The page is decoded as a whole; if that fails, or the raw sessions are to be kept, session by
-    session, so that one that can't be read costs no other.
+    The page is decoded as a whole, which is fast. If that fails, or with ``keep_raw``, it is
+    decoded session by session, so that a malformed session does not affect the others.
 
     Raises:
-        UndecodableError: the page itself is not one.
+        UndecodableError: the body is not a page of sessions.
     """
     if not keep_raw:
         try:
-            answer = _sessions_answer.decode(body)
-        except UNREADABLE:
-            pass  # not an answer yet: the slower way tells what is wrong, and with which session
+            page = _sessions_response.decode(body)
+        except DECODE_ERRORS:
+            pass  # decoding session by session finds out which one is malformed
         else:
             return Page(
-                entries=answer.data,
-                end_cursor=answer.pagination.end_cursor,
-                has_next_page=answer.pagination.has_next_page,
+                entries=page.data,
+                end_cursor=page.pagination.end_cursor,
+                has_next_page=page.pagination.has_next_page,
                 size=len(body),
                 received_at=received_at,
             )
     try:
-        loose = _loose_answer.decode(mended_text(body))
-    except UNREADABLE as error:
-        refuse("a page of sessions", error, body)
+        loose = _loose_response.decode(mended_text(body))
+    except DECODE_ERRORS as error:
+        raise_undecodable("a page of sessions", error, body)
     return Page(
         entries=tuple(session(bytes(raw), keep_raw=keep_raw) for raw in loose.data or ()),
         end_cursor=loose.pagination.end_cursor or "",
@@ -96,27 +96,27 @@ def sessions_page(
 
 
 def outlook(body: bytes) -> str | None:
-    """Tell in next to no time which cursor leads on from a page of sessions; None: none is seen.
+    """Guess the cursor of the next page quickly, without decoding the page; None: found none.
 
-    It looks at what stands from the last ``"pagination"`` on, and so may be wrong about a page
-    that is odd enough. `sessions_page` is not: ask it before you rely on this.
+    It decodes only the text after the last ``"pagination"``, so it can be wrong about an unusual
+    page. Check the guess with `sessions_page` before relying on it.
     """
     tail = body[body.rfind(b'"pagination"') :]
-    # A page without sessions is no reason to hurry, be there more or not.
+    # After a page without sessions, the next one is not urgent.
     if b'"updatedAtTime"' not in body:
         return None
     try:
-        pagination = _outlook.decode(b"{" + tail).pagination
-    except UNREADABLE:
+        pagination = _pagination_only.decode(b"{" + tail).pagination
+    except DECODE_ERRORS:
         return None
     return (pagination.end_cursor or None) if pagination.has_next_page else None
 
 
 def session(raw: bytes, *, keep_raw: bool = False) -> Entry:
-    """Read one session; what can't be read is returned as the error that says why."""
+    """Decode one session; if that fails, return the error that explains why."""
     try:
         read = _session.decode(raw)
-    except UNREADABLE:
+    except DECODE_ERRORS:
         mended = _mended(raw)
         if isinstance(mended, MalformedSessionError):
             return mended
@@ -125,15 +125,15 @@ def session(raw: bytes, *, keep_raw: bool = False) -> Entry:
 
 
 def _mended(raw: bytes) -> Entry:
-    """Read a session in which absent values are spelled ``null`` or, for times, ``""``.
+    """Decode a session in which absent values are ``null`` or, for times, ``""``.
 
-    Bytes that are no text are shown as such: a note cut off within a character is a note.
+    Bytes that are not UTF-8 are replaced, as in a note that was cut off within a character.
     """
     value: object = None
     try:
         value = msgspec.json.decode(raw.decode(errors="replace"))
         return msgspec.convert(without_blanks(value), CoachingSession)
-    except UNREADABLE as error:
+    except DECODE_ERRORS as error:
         fields = value if isinstance(value, dict) else {}
         return MalformedSessionError(
             str(error),
@@ -150,5 +150,5 @@ def _text(value: object) -> str | None:
 def _time(value: object) -> datetime | None:
     try:
         return msgspec.convert(value, Time)
-    except UNREADABLE:
+    except DECODE_ERRORS:
         return None

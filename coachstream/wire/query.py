@@ -1,9 +1,10 @@
-"""Arguments to query strings: checked when made, sent byte for byte the same ever after.
+"""Checks arguments and encodes them as query strings.
 
-The server binds a cursor to the exact parameters it was issued for, the order of ids included: the
-smallest difference is refused with 400. So a query is encoded once, and only the cursor is added.
+The server accepts a cursor only with exactly the parameters it was issued for, the order of ids
+included; any difference is refused with 400. So a query is encoded once, and only the cursor is
+added.
 
-Arrays are comma-joined (``style: form, explode: false`` in Samsara's OpenAPI description) and every
+Arrays are comma-joined (``style: form, explode: false`` in Samsara's OpenAPI description). Every
 value is percent-encoded, or the ``+`` of a cursor or an external id would be read as a space.
 """
 
@@ -21,42 +22,42 @@ from ..models import FILTER_STATUSES
 
 
 class Query(msgspec.Struct, frozen=True):
-    """The parameters of a paged request, encoded, without the cursor."""
+    """The encoded parameters of a paged request, without the cursor."""
 
     wire: str
-    """What is sent, on every page."""
+    """The query string, which is sent with every page."""
     bounded: bool = True
-    """Whether the pages come to an end: False for a feed that is followed."""
+    """Whether there is a last page: False for a feed without an end time."""
 
     @classmethod
     def from_wire(cls, wire: str) -> Self:
-        """Return the sessions query that was once encoded as ``wire``."""
+        """Return the sessions query with the query string ``wire``."""
         return cls(wire, bounded="&endTime=" in wire)
 
     @property
     def start(self) -> datetime:
-        """Where a sessions query starts."""
+        """The start time of a sessions query."""
         return datetime.fromisoformat(unquote(self.wire.partition("&")[0].partition("=")[2]))
 
     @property
     def end(self) -> datetime | None:
-        """Where a bounded sessions query ends."""
+        """The end time of a sessions query; None: it has none."""
         second = self.filters.partition("&")[0]
         name, _, value = second.partition("=")
         return datetime.fromisoformat(unquote(value)) if name == "endTime" else None
 
     @property
     def filters(self) -> str:
-        """All of a sessions query but its start."""
+        """All parameters of a sessions query except its start time."""
         return self.wire.partition("&")[2]
 
     def starting(self, start: datetime) -> Self:
-        """Return the same sessions query with another start."""
+        """Return the same sessions query with another start time."""
         parts = (_encode({"startTime": _timestamp(start.astimezone(UTC))}), self.filters)
         return msgspec.structs.replace(self, wire="&".join(filter(None, parts)))
 
     def within(self, start: datetime, end: datetime) -> Self:
-        """Return the same sessions query for a window of its time."""
+        """Return the same sessions query for another range of time."""
         times = {
             "startTime": _timestamp(start.astimezone(UTC)),
             "endTime": _timestamp(end.astimezone(UTC)),
@@ -65,10 +66,10 @@ class Query(msgspec.Struct, frozen=True):
         return type(self)("&".join(filter(None, (_encode(times), others))))
 
     def after(self, cursor: str | None) -> str:
-        """Return the query string of the page after ``cursor``; None asks for the first."""
+        """Return the query string of the page after ``cursor``; None: of the first page."""
         if not cursor:
             return self.wire
-        return "&".join(filter(None, (self.wire, f"after={_escape('after', cursor)}")))
+        return "&".join(filter(None, (self.wire, f"after={_percent_encode('after', cursor)}")))
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,21 +106,21 @@ def sessions_query(
 ) -> Query:
     """Build the query of ``GET /coaching/sessions/stream``.
 
-    Times are sent in milliseconds, the finest the vendor documents; ``start_time`` is rounded down
+    Times are sent in milliseconds, the finest the vendor documents. ``start_time`` is rounded down
     and ``end_time`` up, so that rounding never leaves a session out.
 
     Raises:
-        InvalidArgumentError: naming the argument that can't be sent.
+        InvalidArgumentError: an argument can't be used; the error names it.
     """
-    start = _moment("start_time", start_time)
+    start = _utc("start_time", start_time)
     parameters = {"startTime": _timestamp(start)}
     if end_time is not None:
-        end = _moment("end_time", end_time)
+        end = _utc("end_time", end_time)
         if end < start:
             raise InvalidArgumentError(
                 "end_time", f"{end.isoformat()} is before start_time, {start.isoformat()}"
             )
-        # Equal times ask for a snapshot, so rounding must neither make nor unmake equality.
+        # Equal times request a snapshot, so rounding must not change whether they are equal.
         parameters["endTime"] = _timestamp(end if end == start else _round_up(end))
     parameters |= (filters or Filters()).parameters()
     return Query(_encode(parameters), bounded=end_time is not None)
@@ -129,23 +130,23 @@ def assignments_query(filters: Filters) -> Query:
     """Build the query of ``GET /coaching/driver-coach-assignments``.
 
     Raises:
-        InvalidArgumentError: naming the argument that can't be sent.
+        InvalidArgumentError: an argument can't be used; the error names it.
     """
     return Query(_encode(filters.parameters()))
 
 
 def assign_query(driver_id: str, coach_id: str) -> str:
-    """Build the query of the PUT that gives a driver a coach.
+    """Build the query of the PUT that assigns a coach to a driver.
 
     Raises:
-        InvalidArgumentError: either id is empty or not a string. The API reads a missing coach as
-            "remove the coach", so None is never passed on.
+        InvalidArgumentError: an id is empty or not a string. The API removes the coach if the
+            coach's id is missing, so None is never sent.
     """
     return _encode({"driverId": _id("driver_id", driver_id), "coachId": _id("coach_id", coach_id)})
 
 
 def unassign_query(driver_id: str) -> str:
-    """Build the query of the PUT that takes a driver's coach away: one without ``coachId``.
+    """Build the query of the PUT that removes a driver's coach: it has no ``coachId``.
 
     Raises:
         InvalidArgumentError: the id is empty or not a string.
@@ -154,26 +155,26 @@ def unassign_query(driver_id: str) -> str:
 
 
 def cursor_argument(after: str | None) -> str | None:
-    """Return ``after`` if it can be sent; an empty one means the first page, as for the API.
+    """Return ``after``; None if it is empty, which means the first page, as in the API.
 
     Raises:
-        InvalidArgumentError: it is not a string, or not one that can be encoded.
+        InvalidArgumentError: it is not a string, or can't be encoded.
     """
     if after is None or after == "":
         return None
-    _escape("after", _string("after", after))
+    _percent_encode("after", _string("after", after))
     return after
 
 
 def _encode(parameters: dict[str, str]) -> str:
-    return "&".join(f"{name}={_escape(name, value)}" for name, value in parameters.items())
+    return "&".join(f"{name}={_percent_encode(name, value)}" for name, value in parameters.items())
 
 
 _RESERVED = re.compile("[^A-Za-z0-9_.~-]")
 
 
-def _escape(argument: str, value: str) -> str:
-    if value.isascii():  # a cursor, say, on every page: several times as fast
+def _percent_encode(argument: str, value: str) -> str:
+    if value.isascii():  # several times as fast, and cursors are encoded for every page
         return _RESERVED.sub(lambda found: f"%{ord(found[0]):02X}", value)
     try:
         return quote(value, safe="")
@@ -181,7 +182,7 @@ def _escape(argument: str, value: str) -> str:
         raise InvalidArgumentError(argument, f"{value!r} is not valid text") from None
 
 
-def _moment(argument: str, value: datetime) -> datetime:
+def _utc(argument: str, value: datetime) -> datetime:
     if not isinstance(value, datetime):
         raise InvalidArgumentError(argument, f"needs a datetime, not {type(value).__name__}")
     if value.utcoffset() is None:
@@ -207,42 +208,42 @@ def _timestamp(moment: datetime) -> str:
 
 
 def _ids(argument: str, values: Sequence[str]) -> list[str]:
-    ids = [_id(argument, value) for value in _ordered(argument, values)]
+    ids = [_id(argument, value) for value in _as_list(argument, values)]
     for value in ids:
         if "," in value:
             raise InvalidArgumentError(
-                argument, f"{value!r} holds a comma, and the API takes ids joined by commas"
+                argument, f"{value!r} contains a comma, and the API separates ids by commas"
             )
     return ids
 
 
 def _statuses(values: Sequence[str]) -> str:
-    statuses = _ordered("session_statuses", values)
+    statuses = _as_list("session_statuses", values)
     for status in statuses:
         if status not in FILTER_STATUSES:
             raise InvalidArgumentError(
-                "session_statuses", f"{status!r} is none of {', '.join(FILTER_STATUSES)}"
+                "session_statuses", f"{status!r} is not one of {', '.join(FILTER_STATUSES)}"
             )
     return ",".join(statuses)
 
 
-def _ordered(argument: str, values: Iterable[str]) -> list[str]:
-    """Return the values in the order given, which has to be the same after a restart."""
+def _as_list(argument: str, values: Iterable[str]) -> list[str]:
+    """Return the values as a list. Their order must be the same after a restart."""
     if isinstance(values, str):
         raise InvalidArgumentError(argument, f"needs a list of strings, not the string {values!r}")
     if not isinstance(values, Sequence):
         raise InvalidArgumentError(
-            argument, f"needs a list or tuple, whose order is fixed, not {type(values).__name__}"
+            argument, f"needs a list or tuple, which has an order, not {type(values).__name__}"
         )
     if not values:
-        raise InvalidArgumentError(argument, "is empty; leave it out to have no filter")
+        raise InvalidArgumentError(argument, "is empty; omit it for no filter")
     return list(values)
 
 
 def _id(argument: str, value: str) -> str:
     if not _string(argument, value).strip():
         raise InvalidArgumentError(argument, "an id is empty")
-    _escape(argument, value)
+    _percent_encode(argument, value)
     return value
 
 

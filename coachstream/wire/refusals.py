@@ -1,4 +1,4 @@
-"""Answers that are no success, as errors; and the headers that say when to ask again. Pure."""
+"""Turns error responses into errors, and reads the headers ``Retry-After`` and ``Date``."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import msgspec
 from .. import errors
 from ..errors import ApiError
 from ..models import ErrorBody
-from .lenient import UNREADABLE
+from .lenient import DECODE_ERRORS
 
 _error_body = msgspec.json.Decoder(ErrorBody)
 
@@ -40,20 +40,20 @@ def refusal(
     now: datetime,
     route: str | None = None,
 ) -> ApiError:
-    """Turn any answer but a 200 into its error.
+    """Return the error for a response that is not a success.
 
-    Bodies are ``{message, requestId}``, but 5xx ones may be plain text
+    Its body is ``{message, requestId}``, but with a 5xx it may be plain text
     (https://developers.samsara.com/docs/response-codes).
     """
     try:
-        told = _error_body.decode(body)
-    except UNREADABLE:
+        parsed = _error_body.decode(body)
+    except DECODE_ERRORS:
         text = " ".join(body[:500].decode(errors="replace").split())
-        told = ErrorBody(message=text or "no message", request_id="")
+        parsed = ErrorBody(message=text or "no message", request_id="")
     return _error_class(status)(
         status,
-        told.message,
-        request_id=headers.get("Request-Id") or told.request_id or None,
+        parsed.message,
+        request_id=headers.get("Request-Id") or parsed.request_id or None,
         headers=headers,
         body=body,
         retry_after=retry_after(headers, now=now),
@@ -70,18 +70,18 @@ def _error_class(status: int) -> type[ApiError]:
 
 
 LONGEST_WAIT = 86_400.0
-"""Seconds a server is believed when it asks for patience: beyond a day it must be a mistake, and
-whoever waited for years would have stalled."""
+"""Seconds; a longer ``Retry-After`` is capped at this. A server that names more than a day must be
+wrong, and a client that waited for years would have stalled."""
 
 _SECONDS = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*", re.ASCII)
 
 
 def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """Return how many seconds the answer asks to wait; None if it does not, or not readably.
+    """Return the seconds to wait, by ``Retry-After``; None if it is missing or invalid.
 
     Samsara sends fractions ("0.40235", https://developers.samsara.com/docs/rate-limits), HTTP
-    allows whole seconds and dates. A date counts from the answer's own ``Date``, so that the two
-    machines' clocks need not agree.
+    allows whole seconds and dates. A date is compared with the response's own ``Date``, so that
+    the clocks of the two machines need not agree.
     """
     value = headers.get("Retry-After")
     if value is None:
@@ -96,7 +96,7 @@ def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
 
 
 def http_date(value: str) -> datetime | None:
-    """Return the moment a header names; None if it does so not readably."""
+    """Return the time in a header's value; None if it is not a valid HTTP date."""
     try:
         date = parsedate_to_datetime(value)
     except (ValueError, TypeError, OverflowError, IndexError):

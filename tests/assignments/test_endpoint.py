@@ -1,4 +1,4 @@
-"""Who coaches whom."""
+"""The list of assignments, and changes to it."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ from tests.support.virtual_time import virtual
 
 
 @virtual
-async def test_the_list_pages_through_all():
+async def test_the_list_reads_all_pages():
     async with feed(page_size=7) as (api, client, _):
         listed = {one.driver.driver_id: one.coach_id async for one in client.assignments.list()}
         assert listed == api.world.assignments
@@ -48,7 +48,7 @@ async def test_the_list_can_be_filtered():
 
 
 @virtual
-async def test_a_driver_gets_a_coach_and_loses_it_again():
+async def test_a_coach_is_assigned_and_removed():
     async with feed() as (api, client, _):
         driver, coach = api.world.drivers[0], api.world.coaches[0]
         given = await client.assignments.assign(driver, coach)
@@ -64,7 +64,7 @@ async def test_a_driver_gets_a_coach_and_loses_it_again():
 
 
 @pytest.mark.parametrize("fault", [refuse(429, retry_after=0.4), hang_up(), cut_short(3)])
-def test_a_change_is_asked_for_again_when_the_answer_is_lost(fault):
+def test_a_change_is_retried_when_the_response_is_lost(fault):
     @virtual
     async def run():
         async with feed(faults=[fault]) as (api, client, _):
@@ -77,14 +77,14 @@ def test_a_change_is_asked_for_again_when_the_answer_is_lost(fault):
 
 
 @virtual
-async def test_an_id_the_server_does_not_know_is_told():
+async def test_an_unknown_id_is_not_found():
     async with feed() as (_, client, _):
         with pytest.raises(NotFoundError):
             await client.assignments.assign("no such driver", "1")
 
 
 @pytest.mark.parametrize("cursor", ["", "a"])
-def test_a_list_that_leads_in_circles_is_found_out(cursor):
+def test_a_list_whose_pages_repeat_raises(cursor):
     @virtual
     async def run():
         body = f'{{"data":[],"pagination":{{"endCursor":"{cursor}","hasNextPage":true}}}}'
@@ -97,7 +97,7 @@ def test_a_list_that_leads_in_circles_is_found_out(cursor):
 
 
 @virtual
-async def test_a_list_that_is_none_is_told_after_all_tries():
+async def test_an_undecodable_list_raises_after_all_tries():
     async with feed(faults=[refuse(200, body="[]")] * 8) as (api, client, _):
         with pytest.raises(UndecodableError):
             [one async for one in client.assignments.list()]
@@ -132,7 +132,7 @@ async def test_an_empty_organisation_has_an_empty_list():
 
 
 @virtual
-async def test_a_time_out_or_a_failure_on_the_way_loses_and_repeats_nothing():
+async def test_a_time_out_or_failure_while_iterating_loses_and_repeats_nothing():
     async with feed(page_size=10, latency=1.0) as (api, client, _):
         api.faults.extend([serve(), refuse(403), serve(), refuse(403)])
         listing, listed = client.assignments.list(), []
@@ -141,7 +141,7 @@ async def test_a_time_out_or_a_failure_on_the_way_loses_and_repeats_nothing():
             try:
                 listed.append(await asyncio.wait_for(anext(listing), timeout=0.4))
             except (TimeoutError, ForbiddenError):
-                pass  # asked again, it goes on
+                pass  # the next anext() continues
             except StopAsyncIteration:
                 ended = True
         drivers = [one.driver.driver_id for one in listed]
@@ -150,7 +150,7 @@ async def test_a_time_out_or_a_failure_on_the_way_loses_and_repeats_nothing():
 
 
 @pytest.mark.parametrize("absent", ["null", '""'])
-def test_times_may_be_absent_as_siblings_have_sent_them(absent):
+def test_times_may_be_null_or_empty(absent):
     @virtual
     async def run():
         item = f'{{"driver":{{"driverId":"1"}},"coachId":"2","createdAtTime":{absent}}}'

@@ -521,7 +521,7 @@ async def test_an_error_names_the_request():
         with pytest.raises(coachstream.ForbiddenError) as caught:
             await client.assignments.assign("1", "2")
         assert str(caught.value).startswith(
-            "PUT /coaching/driver-coach-assignments: 403: Permission denied. (does the token"
+            "PUT /coaching/driver-coach-assignments: 403: Permission denied. (check that the token"
         )
 
 

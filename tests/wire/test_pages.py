@@ -1,4 +1,4 @@
-"""Bytes to values: nothing but our own errors comes out."""
+"""Decoding pages: whatever the bytes, only our own errors are raised."""
 
 import copy
 import json
@@ -24,23 +24,23 @@ json_values = st.recursive(
 )
 
 
-def pieces(value, path=()):
-    """Every place in a JSON value."""
+def paths(value, path=()):
+    """Yield the path of each part of a JSON value."""
     yield path
     if isinstance(value, dict | list):
         for key in value if isinstance(value, dict) else range(len(value)):
-            yield from pieces(value[key], (*path, key))
+            yield from paths(value[key], (*path, key))
 
 
 WHOLE = json.loads(payloads.page(payloads.SESSION, payloads.LEAST_SESSION))
-PLACES = [path for path in pieces(WHOLE) if path]
+PATHS = [path for path in paths(WHOLE) if path]
 
 
 @st.composite
 def mutated_pages(draw):
-    """A documented page in which a few places hold something else, or nothing."""
+    """A documented page in which a few values are replaced or missing."""
     page = copy.deepcopy(WHOLE)
-    for path in draw(st.lists(st.sampled_from(PLACES), min_size=1, max_size=3)):
+    for path in draw(st.lists(st.sampled_from(PATHS), min_size=1, max_size=3)):
         inner = page
         try:
             for key in path[:-1]:
@@ -50,7 +50,7 @@ def mutated_pages(draw):
             else:
                 del inner[path[-1]]
         except (KeyError, IndexError, TypeError):
-            continue  # an earlier mutation took the place away
+            continue  # an earlier mutation removed this path
     return json.dumps(page).encode()
 
 
@@ -87,18 +87,18 @@ def test_keeping_raw_bytes_changes_nothing_else(body):
     assert [json.loads(one.raw) for one in kept.entries if one.raw is not None] == list(data)
 
 
-def test_an_undecodable_page_shows_its_start():
+def test_the_error_of_an_undecodable_page_has_the_start_of_its_body():
     with pytest.raises(UndecodableError) as caught:
         pages.sessions_page(b"<html>" * 10_000)
     assert caught.value.body == (b"<html>" * 10_000)[:4096]
 
 
-def test_nesting_without_end_is_an_undecodable_page():
+def test_deep_nesting_is_an_undecodable_page():
     with pytest.raises(UndecodableError):
         pages.sessions_page(b'{"data":' + b"[" * 100_000)
 
 
-def test_one_bad_session_costs_no_other():
+def test_a_malformed_session_does_not_affect_the_others():
     bad = payloads.SESSION | {"id": 7}
     page = pages.sessions_page(payloads.page(payloads.SESSION, bad, payloads.LEAST_SESSION))
     good, malformed, least = page.entries
@@ -112,7 +112,7 @@ def test_one_bad_session_costs_no_other():
 
 
 @pytest.mark.parametrize("missing", ["id", "driver", "updatedAtTime", "sessionStatus"])
-def test_a_session_without_its_core_is_malformed(missing):
+def test_a_session_without_a_required_field_is_malformed(missing):
     bare = {name: value for name, value in payloads.SESSION.items() if name != missing}
     (malformed,) = pages.sessions_page(payloads.page(bare)).entries
     assert isinstance(malformed, MalformedSessionError)
@@ -120,7 +120,7 @@ def test_a_session_without_its_core_is_malformed(missing):
 
 
 @pytest.mark.parametrize(
-    "oddity",
+    "fields",
     [
         {"dueAtTime": ""},
         {"completedAtTime": ""},
@@ -132,12 +132,12 @@ def test_a_session_without_its_core_is_malformed(missing):
     ],
     ids=str,
 )
-def test_null_and_empty_times_are_absent(oddity):
-    (session,) = pages.sessions_page(payloads.page(payloads.SESSION | oddity)).entries
+def test_null_and_empty_times_are_absent(fields):
+    (session,) = pages.sessions_page(payloads.page(payloads.SESSION | fields)).entries
     assert isinstance(session, CoachingSession), session
 
 
-def test_a_note_cut_off_within_a_character_is_read_all_the_same():
+def test_a_note_cut_off_within_a_character_is_decoded():
     note = payloads.SESSION["sessionNote"]
     cut = payloads.page(payloads.SESSION).replace(note.encode(), b"M\xc3")
     (session,) = pages.sessions_page(cut).entries
@@ -150,7 +150,7 @@ def test_a_note_cut_off_within_a_character_is_read_all_the_same():
     assert assignments.assignment_change(change).coach_id == "4\ufffd"
 
 
-def test_unknown_values_and_fields_pass():
+def test_unknown_values_and_fields_are_accepted():
     odd = payloads.SESSION | {"sessionStatus": "snoozed", "severity": {"of": ["a", "kind"]}}
     (plain,) = pages.sessions_page(payloads.page(odd)).sessions
     assert plain.session_status == "snoozed"
@@ -166,7 +166,7 @@ def test_a_time_without_an_offset_is_malformed():
 
 
 @pytest.mark.parametrize("cursor", [{}, {"endCursor": None}, {"endCursor": ""}])
-def test_no_cursor_is_an_empty_one(cursor):
+def test_a_missing_cursor_is_an_empty_one(cursor):
     body = json.dumps({"data": None, "pagination": {"hasNextPage": False} | cursor}).encode()
     page = pages.sessions_page(body)
     assert page.entries == ()
@@ -178,6 +178,6 @@ def test_a_page_without_data_is_refused():
         pages.sessions_page(b'{"pagination":{"endCursor":"x","hasNextPage":true}}')
 
 
-def test_a_page_that_does_not_say_whether_there_is_more_is_refused():
+def test_a_page_without_has_next_page_is_refused():
     with pytest.raises(UndecodableError, match="hasNextPage"):
         pages.sessions_page(b'{"data":[],"pagination":{"endCursor":"x"}}')

@@ -1,4 +1,4 @@
-"""Arguments to query strings."""
+"""Encoding of arguments as query strings."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from urllib.parse import parse_qsl
@@ -46,11 +46,11 @@ def arguments():
 
 
 @given(arguments(), st.none() | st.text(min_size=1))
-def test_the_server_reads_back_what_was_asked(asked, cursor):
+def test_the_query_string_parses_back_to_the_arguments(asked, cursor):
     try:
         wire = sessions_query(**asked).after(cursor)
     except InvalidArgumentError:
-        assert cursor is not None  # hypothesis gave lone surrogates, which no URL can carry
+        assert cursor is not None  # lone surrogates, which a URL can't contain
         assert not cursor.isprintable()
         return
     read = dict(parse_qsl(wire, keep_blank_values=True, strict_parsing=True))
@@ -75,9 +75,9 @@ def test_the_same_arguments_make_the_same_bytes(asked):
 
 
 @given(moments, st.timedeltas(timedelta(), timedelta(days=400)))
-def test_rounding_leaves_nothing_out_and_keeps_snapshots_apart(start, length):
+def test_rounding_leaves_nothing_out_and_keeps_equal_times_equal(start, length):
     end = start + length
-    # Reversed through a change of the clock, for zones that have one.
+    # A change to or from daylight saving time can reverse the two.
     if end < start:
         return
     read = dict(parse_qsl(sessions_query(start_time=start, end_time=end).wire))
@@ -88,7 +88,7 @@ def test_rounding_leaves_nothing_out_and_keeps_snapshots_apart(start, length):
     assert abs(sent_end - end) < timedelta(milliseconds=1)
 
 
-def test_the_wire_form_is_the_documented_one():
+def test_the_query_string_has_the_documented_form():
     eastern = timezone(-timedelta(hours=5))
     asked = sessions_query(
         start_time=datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=eastern),
@@ -108,7 +108,7 @@ def test_the_wire_form_is_the_documented_one():
     assert asked.after("") == asked.after(None) == asked.wire
 
 
-def test_without_end_time_the_query_is_not_bounded():
+def test_a_query_without_end_time_is_not_bounded():
     assert not sessions_query(start_time=START).bounded
     assert sessions_query(start_time=START, end_time=START).bounded
     assert query.assignments_query(query.Filters()).bounded
@@ -156,7 +156,7 @@ BAD_SESSIONS = {
 
 
 @pytest.mark.parametrize(("argument", "given_"), BAD_SESSIONS.values(), ids=BAD_SESSIONS)
-def test_bad_input_is_refused_by_name(argument, given_):
+def test_the_error_names_the_bad_argument(argument, given_):
     with pytest.raises(InvalidArgumentError, match=f"^{argument}: ") as caught:
         sessions_query(**({"start_time": START} | given_))
     assert caught.value.argument == argument
@@ -168,14 +168,14 @@ def test_a_cursor_that_cannot_be_sent_is_refused(cursor):
         query.cursor_argument(cursor)
 
 
-def test_an_empty_cursor_is_the_first_page():
+def test_an_empty_cursor_means_the_first_page():
     assert query.cursor_argument("") is None
     assert query.cursor_argument(None) is None
     assert query.cursor_argument("x") == "x"
 
 
 @pytest.mark.parametrize("bad", ["", " ", None, 7])
-def test_a_write_never_goes_out_with_an_empty_id(bad):
+def test_a_change_needs_non_empty_ids(bad):
     with pytest.raises(InvalidArgumentError, match="^driver_id: "):
         query.assign_query(bad, "2")
     with pytest.raises(InvalidArgumentError, match="^coach_id: "):

@@ -1,4 +1,4 @@
-"""Refusals and the headers that say when to ask again: whatever they say, they are our errors."""
+"""Error responses, and the headers ``Retry-After`` and ``Date``."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -48,7 +48,7 @@ def test_each_status_has_its_error(status, kind):
     assert str(error) == f"{status}: Invalid token.{hint} (request h)"
 
 
-def test_the_request_id_may_stand_in_the_body_only():
+def test_the_request_id_may_be_in_the_body_only():
     error = refusals.refusal(500, {}, json.dumps(payloads.ERROR).encode(), now=NOW)
     assert error.request_id == "8916e1c1"
 
@@ -63,12 +63,12 @@ def test_the_request_id_may_stand_in_the_body_only():
         (b'{"message": 7}', '{"message": 7}'),
     ],
 )
-def test_a_refusal_need_not_be_json(body, message):
+def test_an_error_response_need_not_be_json(body, message):
     assert refusals.refusal(502, {}, body, now=NOW).message == message
 
 
 @given(st.integers(100, 999), st.dictionaries(st.text(), st.text()), st.binary(), st.text())
-def test_any_refusal_is_an_api_error(status, headers, body, retry_after):
+def test_any_error_response_is_an_api_error(status, headers, body, retry_after):
     error = refusals.refusal(status, headers | {"Retry-After": retry_after}, body, now=NOW)
     assert isinstance(error, ApiError)
     assert error.retry_after is None or 0 <= error.retry_after < float("inf")
@@ -104,7 +104,7 @@ def test_no_retry_after_is_none():
 
 
 @given(st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1)), st.integers(0, 86_400))  # noqa: DTZ001
-def test_a_date_counts_from_the_servers_own_clock(date, seconds):
+def test_a_date_is_compared_with_the_servers_own_date(date, seconds):
     form = "{:%a, %d %b %Y %H:%M:%S} GMT"
     headers = {
         "Date": form.format(date),
@@ -114,5 +114,5 @@ def test_a_date_counts_from_the_servers_own_clock(date, seconds):
 
 
 @given(st.text())
-def test_no_text_of_retry_after_breaks_anything(value):
+def test_any_text_of_retry_after_is_accepted(value):
     refusals.retry_after({"Retry-After": value, "Date": value}, now=NOW)
