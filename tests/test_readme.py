@@ -1,4 +1,4 @@
-"""The code that people copy is run: the README's, and the examples'."""
+"""The code that people copy is run: of the README, the pages in docs, and the examples."""
 
 import asyncio
 import importlib.util
@@ -20,7 +20,12 @@ from tests.support.emulated import TOKEN
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = [
+    block
+    for page in PAGES
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+]
 PROGRAMS = [block for block in BLOCKS if "asyncio.run(" in block]
 FRAGMENTS = [block for block in BLOCKS if "asyncio.run(" not in block]
 NOW = datetime.now(UTC)  # noqa: TID251  # the README's code asks for it, so its world must agree
@@ -94,12 +99,13 @@ async def test_every_example_reads_everything_it_should(path, world, tmp_path, c
         assert all(name in printed for name in served)
 
 
-def test_what_the_readme_points_to_is_there():
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    assert targets
-    missing = [target for target in targets if not (ROOT / target).exists()]
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_links_to_is_there(page):
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text())
+    assert targets or page.name == "reference.md"
+    missing = [target for target in targets if not (page.parent / target).exists()]
     if not (ROOT / "coachstream").exists():  # the installed package is under test, not a checkout
-        missing = [target for target in missing if not target.startswith("coachstream/")]
+        missing = [target for target in missing if "coachstream/" not in target]
     assert missing == []
 
 

@@ -196,8 +196,8 @@ def test_the_example_project_passes_on_its_own(run):
     assert re.fullmatch(r"\d+ passed", counts(run(files)))
 
 
-def test_the_code_on_the_page_and_in_the_readme_works(run):
-    [shown] = [block for block in blocks(ROOT / "README.md") if "(samsara" in block]
+def test_the_code_on_the_pages_works(run):
+    [shown] = [block for block in blocks(ROOT / "docs" / "testing.md") if "(samsara" in block]
     every = [shown, *blocks(EXAMPLE / "README.md")]
     [recipe] = [block for block in every if "pytest_asyncio_loop_factories" in block]
     every.remove(recipe)
