@@ -21,9 +21,8 @@ from .http.rate_limit import RateLimits
 from .http.transport import Transport
 from .observers.logging import log_event
 from .retry import RetryPolicy
-from .runtime import Runtime
 from .sessions.endpoint import Sessions
-from .tasks import BackgroundTasks
+from .tasks import BackgroundTasks, Runtime
 from .telemetry import Observer, guarded
 
 

@@ -141,7 +141,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a blocked loop is told of",
-        "runtime",
+        "tasks/runtime",
         "        if lag > NOTICEABLE_LAG:",
         "        if lag > 1e9:",
         ("tests/guarantees/test_it_never_stalls_in_silence.py",),

@@ -14,9 +14,10 @@ HOUSE = Path(coachstream.__file__).parent
 
 FLOORS = [
     {"_version", "errors"},
-    {"models", "clock", "arguments", "tasks"},
+    {"models", "clock", "arguments"},
     {"telemetry", "retry"},
-    {"runtime", "observers", "checkpoints", "wire"},
+    {"tasks", "observers", "wire"},
+    {"checkpoints"},
     {"http"},
     {"feed"},
     {"progress"},

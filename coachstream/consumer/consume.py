@@ -21,9 +21,8 @@ from ..models import CoachingSession
 from ..observers.logging import log_event
 from ..progress.checkpointer import Checkpointer
 from ..retry import RetryPolicy
-from ..runtime import Runtime
 from ..sessions.stream import PageStream, SessionStream
-from ..tasks import BackgroundTasks
+from ..tasks import BackgroundTasks, Runtime
 from ..telemetry import Observer, guarded
 from ..wire.pages import Page
 from .bounds import Bounds

@@ -10,7 +10,7 @@ from ..arguments import seconds
 from ..errors import InvalidArgumentError, MalformedSessionError, TooManyFailuresError
 from ..models import CoachingSession
 from ..retry import RetryPolicy
-from ..runtime import Runtime
+from ..tasks import Runtime
 from ..telemetry import HandlerFailed, SessionGivenUp
 from ..wire.pages import Entry
 from .ledger import FailedSession, Ledger, Outcome, describe

@@ -13,8 +13,7 @@ from ..feed.reading import Reading
 from ..models import CoachingSession
 from ..progress.checkpointer import INTERVAL, Checkpointer
 from ..progress.frontier import OpenPage
-from ..runtime import Runtime
-from ..tasks import being_cancelled, was_cancelled
+from ..tasks import Runtime, being_cancelled, was_cancelled
 from ..telemetry import ConsumerStopped, HandlersStalled, ReadingPaused
 from .bounds import Bounds
 from .failures import Failures

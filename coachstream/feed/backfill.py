@@ -8,7 +8,7 @@ import msgspec
 
 from ..errors import ClosedError
 from ..models import Position
-from ..runtime import Runtime
+from ..tasks import Runtime
 from ..telemetry import BackfillProgress
 from ..wire.query import Query
 from .parallel import ParallelReader

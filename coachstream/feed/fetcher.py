@@ -11,8 +11,7 @@ from ..errors import ClosedError
 from ..http.rate_limit import Limiter
 from ..http.transport import Transport
 from ..retry import Patience
-from ..runtime import Runtime
-from ..tasks import DetachedTask
+from ..tasks import DetachedTask, Runtime
 from ..telemetry import CaughtUp
 from ..wire import pages
 from ..wire.pages import Page

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from ..errors import BadRequestError, CursorExpiredError, MalformedSessionError
 from ..models import Position
-from ..runtime import Runtime
+from ..tasks import Runtime
 from ..telemetry import CursorAging, CursorDied, PageRead
 from ..wire.pages import Entry, Page
 from ..wire.query import Query

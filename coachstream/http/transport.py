@@ -20,7 +20,7 @@ from ..errors import (
     UndecodableError,
 )
 from ..retry import Patience, RetryPolicy
-from ..runtime import Runtime
+from ..tasks import Runtime
 from ..telemetry import (
     LimitLowered,
     Observer,

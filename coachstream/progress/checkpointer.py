@@ -19,7 +19,7 @@ from ..errors import (
 )
 from ..models import Position
 from ..retry import RetryPolicy
-from ..runtime import Runtime
+from ..tasks import Runtime
 from ..telemetry import CheckpointSaved, SaveFailed
 from ..wire.query import Query
 

@@ -18,7 +18,7 @@ from ..http.transport import Transport
 from ..models import Position
 from ..progress.checkpointer import Checkpointer
 from ..retry import RetryPolicy
-from ..runtime import Runtime
+from ..tasks import Runtime
 from ..telemetry import ShortPollInterval
 from ..wire import query as queries
 from ..wire.query import Filters, Query

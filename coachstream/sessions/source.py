@@ -13,8 +13,7 @@ from ..feed.reading import Reading
 from ..models import Position
 from ..progress.checkpointer import LAST_SAVE, Checkpointer
 from ..progress.frontier import Frontier
-from ..runtime import Runtime
-from ..tasks import DetachedTask
+from ..tasks import DetachedTask, Runtime
 from ..telemetry import StreamEnded
 from ..wire.query import Query
 

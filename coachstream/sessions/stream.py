@@ -10,7 +10,7 @@ from ..errors import InvalidArgumentError, MalformedSessionError
 from ..feed.health import Health
 from ..models import CoachingSession, Position
 from ..progress.frontier import OpenPage
-from ..runtime import Runtime
+from ..tasks import Runtime
 from ..telemetry import SessionMalformed
 from ..wire.pages import Entry, Page
 from .source import StreamSource

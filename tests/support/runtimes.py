@@ -3,8 +3,7 @@
 from random import Random
 
 from coachstream import Clock, Observer, SystemClock
-from coachstream.runtime import Runtime
-from coachstream.tasks import BackgroundTasks
+from coachstream.tasks import BackgroundTasks, Runtime
 
 
 def new_runtime(observe: Observer = lambda _: None, *, clock: Clock | None = None) -> Runtime:

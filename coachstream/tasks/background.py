@@ -10,9 +10,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-import anyio
-
-from .errors import ClosedError
+from ..errors import ClosedError
 
 T = TypeVar("T")
 
@@ -106,14 +104,3 @@ class DetachedTask(Generic[T]):
         if self._task is not None:
             with suppress(RuntimeError):  # the loop is closed, and the task with it
                 self._task.get_loop().call_soon_threadsafe(self._task.cancel)
-
-
-def being_cancelled() -> bool:
-    """Return whether the current task is being cancelled, by its own code or from outside."""
-    return anyio.current_effective_deadline() == float("-inf")
-
-
-def was_cancelled() -> bool:
-    """Return the same much faster, but miss a task that has not noticed yet or has outlived it."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

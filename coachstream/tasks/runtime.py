@@ -5,9 +5,9 @@ from typing import Self
 
 import msgspec
 
-from .clock import Clock
-from .tasks import BackgroundTasks
-from .telemetry import LoopBlocked, Observer
+from ..clock import Clock
+from ..telemetry import LoopBlocked, Observer
+from .background import BackgroundTasks
 
 NOTICEABLE_LAG = 0.5
 """Seconds by which a wait must be too long before that is reported."""
