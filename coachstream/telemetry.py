@@ -169,6 +169,23 @@ class HandlersStalled(Event, frozen=True, kw_only=True):
     """Sessions that were read and not settled."""
 
 
+class CallOverdue(Event, frozen=True, kw_only=True):
+    """Something you have given has not returned for long: a store, a ledger, a callback."""
+
+    what: str
+    """What is being awaited."""
+    seconds: float
+    """For how long."""
+
+
+class CallReturned(Event, frozen=True, kw_only=True):
+    """An overdue call has ended, in whatever way."""
+
+    what: str
+    seconds: float
+    """How long it took."""
+
+
 class CheckpointSaved(Event, frozen=True, kw_only=True):
     """A checkpoint was saved."""
 

@@ -46,6 +46,8 @@ EVENTS = [
         logging.ERROR,
     ),
     (telemetry.LoopBlocked(lag=0.7), "feed", logging.WARNING),
+    (telemetry.CallOverdue(what="saving", seconds=30), "feed", logging.WARNING),
+    (telemetry.CallReturned(what="saving", seconds=40), "feed", logging.INFO),
     (
         telemetry.HandlersStalled(name="n", seconds=60, running=2, unsettled=5),
         "consumer",

@@ -9,9 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from ..errors import CorruptCheckpointError, InvalidArgumentError
+from ..tasks import in_thread
 from .store import Store
 from .stored import Stored, check_revision, seal, unseal
-from .thread import in_thread
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
 _LONGEST_PLAIN = 120  # file systems allow 255 bytes, and suffixes are added

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..errors import InvalidArgumentError
+from ..tasks import in_thread
 from .drivers import require, without_secrets
 from .lazy import Lazy
 from .store import Store
@@ -105,7 +106,7 @@ class NatsStore(Store):
     async def _open(self) -> "tuple[Client, KeyValue]":
         if not isinstance(self._server, str):
             return self._server, await self._find_bucket(self._server)
-        client = (await anyio.to_thread.run_sync(_driver))()
+        client = (await in_thread(_driver))()
         try:
             with anyio.fail_after(TIMEOUT):
                 # A consumer runs for months, so a client that was connected reconnects for ever.

@@ -9,6 +9,7 @@ import anyio
 
 from ..errors import InvalidArgumentError
 from ..models import Position
+from ..tasks import in_thread
 from .drivers import require, without_secrets
 from .encoding import Checkpoint, encode
 from .lazy import Lazy
@@ -170,7 +171,7 @@ class PostgresStore(Store):
         return self._database if not isinstance(self._database, str) else await self._own_pool.get()
 
     async def _make_pool(self) -> _OwnPool:
-        asyncpg = await anyio.to_thread.run_sync(_driver)
+        asyncpg = await in_thread(_driver)
         pool = asyncpg.create_pool(
             self._database, min_size=0, max_size=2, timeout=TIMEOUT, command_timeout=TIMEOUT
         )

@@ -5,9 +5,8 @@ import uuid
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, cast
 
-import anyio
-
 from ..errors import InvalidArgumentError
+from ..tasks import in_thread
 from .drivers import require, without_secrets
 from .lazy import Lazy
 from .store import Store
@@ -97,7 +96,7 @@ class RedisStore(Store):
 
     async def _connect(self) -> "Redis":
         assert isinstance(self._server, str)
-        kind = await anyio.to_thread.run_sync(_driver)
+        kind = await in_thread(_driver)
         return kind.from_url(self._server, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import CorruptCheckpointError, InvalidArgumentError
+from ..tasks import in_thread
 from .store import Store
 from .stored import Stored, check_revision
-from .thread import in_thread
 
 BUSY_SECONDS = 10.0
 """How long to wait while another process is writing."""

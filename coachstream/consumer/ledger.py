@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -12,6 +13,7 @@ import msgspec
 from ..arguments import async_function
 from ..errors import MalformedSessionError
 from ..models import CoachingSession
+from ..tasks import in_thread
 from ..wire import pages
 
 Outcome = Literal["skipped", "parked"]
@@ -101,14 +103,14 @@ class FileLedger:
         await self._append(_Line(failed, removed=True))
 
     async def list(self) -> AsyncIterator[FailedSession]:
-        for failed in await anyio.to_thread.run_sync(self._stored):
+        for failed in await in_thread(self._stored):
             yield failed
 
     async def _append(self, line: _Line) -> None:
         async with self._lock:
             # Not cancelled in the middle, or two lines could run into each other.
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self._write, msgspec.json.encode(line))
+                await in_thread(partial(self._write, msgspec.json.encode(line)))
 
     def _write(self, line: bytes) -> None:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)

@@ -102,6 +102,10 @@ def _log_position_event(event: Event) -> None:
                 event.start,
                 event.watermark,
             )
+        case telemetry.CallOverdue():
+            _feed.warning("call overdue: %s, not returned for %.0f s", event.what, event.seconds)
+        case telemetry.CallReturned():
+            _feed.info("call returned: %s, after %.0f s", event.what, event.seconds)
         case telemetry.CheckpointSaved():
             _checkpoint.debug(
                 "checkpoint saved: %s revision=%d in %.3f s",

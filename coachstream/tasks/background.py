@@ -20,6 +20,7 @@ class BackgroundTasks:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._left_behind: set[asyncio.Future[Any]] = set()
         self._closed = False
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -33,15 +34,17 @@ class BackgroundTasks:
             raise ClosedError("the client is closed")
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        # Whoever started the task sees its exception, if anyone still waits for it.
+        task.add_done_callback(drop_exception)
         return task
 
-    def _discard(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            # Whoever started the task sees its exception, if anyone still waits for it; it was
-            # reported as an event in any case, so asyncio need not warn that nobody looked.
-            task.exception()
+    def leave_behind(self, task: asyncio.Future[Any]) -> None:
+        """Keep a task that ignores its cancellation alive until it ends; nobody waits for it."""
+        self._left_behind.add(task)
+        task.add_done_callback(self._left_behind.discard)
+        task.add_done_callback(drop_exception)
 
     async def aclose(self) -> None:
         """Cancel all tasks and wait until they have ended."""
@@ -104,3 +107,9 @@ class DetachedTask(Generic[T]):
         if self._task is not None:
             with suppress(RuntimeError):  # the loop is closed, and the task with it
                 self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+
+def drop_exception(future: asyncio.Future[Any]) -> None:
+    """Look at a future's exception, so that asyncio does not log that nobody did."""
+    if not future.cancelled():
+        future.exception()

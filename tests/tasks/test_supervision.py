@@ -1,0 +1,250 @@
+"""Waiting for what others wrote: bounded, reported, cancelled once, and closed within one bound."""
+
+import asyncio
+from contextvars import ContextVar
+
+import anyio
+import pytest
+
+from coachstream.tasks import close_all, supervised
+from coachstream.tasks.supervision import CLEANUP, OVERDUE
+from coachstream.telemetry import CallOverdue, CallReturned
+from tests.support.runtimes import new_runtime
+from tests.support.virtual_time import LoopClock, pass_time, virtual
+
+NEVER = 1e9
+
+
+def watched():
+    events = []
+    return new_runtime(events.append, clock=LoopClock()), events
+
+
+def loop_time():
+    return asyncio.get_running_loop().time()
+
+
+@virtual
+async def test_it_returns_what_the_call_returns_or_raises_what_it_raises():
+    runtime, events = watched()
+
+    async def answer():
+        await pass_time(OVERDUE - 1)
+        return 42
+
+    async def fail():
+        raise KeyError("x")
+
+    assert await supervised(answer, "asking", runtime) == 42
+    with pytest.raises(KeyError):
+        await supervised(fail, "asking", runtime)
+    assert events == []
+
+
+@virtual
+async def test_an_overdue_call_is_reported_while_it_hangs_and_when_it_returns():
+    runtime, events = watched()
+    waiting = asyncio.create_task(supervised(lambda: pass_time(100), "asking", runtime))
+    await pass_time(OVERDUE + 1)
+    assert events == [CallOverdue(what="asking", seconds=OVERDUE)]
+    await waiting
+    assert isinstance(events[1], CallReturned)
+    assert events[1].seconds == pytest.approx(100, abs=1)
+
+
+@virtual
+async def test_a_call_that_does_not_return_in_time_is_cancelled_once_and_may_clean_up():
+    runtime, _ = watched()
+    cleaned = []
+
+    async def hang():
+        try:
+            await pass_time(NEVER)
+        finally:
+            await pass_time(CLEANUP / 2)  # a second cancellation would interrupt this
+            cleaned.append(loop_time())
+
+    with pytest.raises(TimeoutError, match="asking did not end within 10 s"):
+        await supervised(hang, "asking", runtime, within=10)
+    assert cleaned == [pytest.approx(10 + CLEANUP / 2, abs=0.1)]
+
+
+@virtual
+async def test_what_returns_all_the_same_after_its_time_has_returned():
+    runtime, _ = watched()
+
+    async def late():
+        try:
+            await pass_time(NEVER)
+        except asyncio.CancelledError:
+            return "done"
+
+    assert await supervised(late, "asking", runtime, within=10) == "done"
+
+
+@virtual
+async def test_a_call_that_ignores_every_cancellation_is_left_behind():
+    runtime, _ = watched()
+    ended = asyncio.Event()
+
+    async def stubborn():
+        while not ended.is_set():
+            try:
+                await ended.wait()
+            except asyncio.CancelledError:
+                continue
+
+    with pytest.raises(TimeoutError):
+        await supervised(stubborn, "asking", runtime, within=10)
+    assert loop_time() == pytest.approx(10 + 2 * CLEANUP, abs=1)
+    ended.set()
+    await pass_time(1)
+    assert len(asyncio.all_tasks()) == 1
+
+
+@virtual
+async def test_a_cancellation_of_ours_reaches_the_call_once_and_comes_out():
+    runtime, _ = watched()
+    cancellations = []
+
+    async def hang():
+        try:
+            await pass_time(NEVER)
+        except asyncio.CancelledError:
+            cancellations.append(loop_time())
+            await pass_time(1)
+            raise
+
+    waiting = asyncio.create_task(supervised(hang, "asking", runtime))
+    await pass_time(5)
+    waiting.cancel()
+    await pass_time(0.5)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert len(cancellations) == 1
+    assert len(asyncio.all_tasks()) == 1
+
+
+@virtual
+async def test_within_a_cancelled_anyio_scope_the_clean_up_still_runs_to_its_end():
+    runtime, _ = watched()
+    cleaned = []
+
+    async def hang():
+        try:
+            await pass_time(NEVER)
+        finally:
+            await pass_time(1)
+            cleaned.append(True)
+
+    with anyio.move_on_after(5):
+        await supervised(hang, "asking", runtime)
+    assert cleaned == [True]
+
+
+@virtual
+async def test_what_must_not_be_cut_in_two_finishes_although_we_are_cancelled():
+    runtime, _ = watched()
+    saved = []
+
+    async def save():
+        await pass_time(3)
+        saved.append(True)
+
+    waiting = asyncio.create_task(supervised(save, "saving", runtime, finish_within=10))
+    await pass_time(1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert saved == [True]
+
+
+@virtual
+async def test_what_must_not_be_cut_in_two_is_cut_when_its_bound_is_over():
+    runtime, _ = watched()
+    waiting = asyncio.create_task(
+        supervised(lambda: pass_time(NEVER), "saving", runtime, finish_within=10)
+    )
+    await pass_time(1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert loop_time() == pytest.approx(11, abs=0.1)
+
+
+@virtual
+async def test_a_cancellation_that_nobody_asked_for_is_an_error():
+    runtime, _ = watched()
+
+    async def foreign():
+        raise asyncio.CancelledError
+
+    with pytest.raises(RuntimeError, match="asking raised CancelledError"):
+        await supervised(foreign, "asking", runtime)
+
+
+@virtual
+async def test_stop_async_iteration_is_an_error():
+    runtime, _ = watched()
+
+    async def stop():
+        raise StopAsyncIteration
+
+    with pytest.raises(RuntimeError, match="asking raised StopAsyncIteration"):
+        await supervised(stop, "asking", runtime)
+
+
+@virtual
+async def test_context_variables_are_seen_and_do_not_leak():
+    runtime, _ = watched()
+    variable = ContextVar("variable", default="nothing")
+    variable.set("outside")
+
+    async def call():
+        seen = variable.get()
+        variable.set("inside")
+        return seen
+
+    assert await supervised(call, "asking", runtime) == "outside"
+    assert variable.get() == "outside"
+
+
+@virtual
+async def test_everything_is_closed_at_once_within_one_bound_whatever_hangs():
+    closed = []
+
+    async def good():
+        await pass_time(1)
+        closed.append(loop_time())
+
+    async def bad():
+        raise OSError("disk")
+
+    async def hung():
+        await pass_time(NEVER)
+
+    with pytest.raises(OSError, match="disk"):
+        await close_all([hung, hung, bad, good], within=10)
+    assert closed == [pytest.approx(1, abs=0.1)]
+    assert loop_time() == pytest.approx(10, abs=0.1)
+    with pytest.raises(TimeoutError, match="within 10 s"):
+        await close_all([good, hung], within=10)
+    assert len(asyncio.all_tasks()) == 1
+
+
+@virtual
+async def test_closing_holds_cancellations_until_it_is_over():
+    closed = []
+
+    async def slow():
+        await pass_time(3)
+        closed.append(True)
+
+    closing = asyncio.create_task(close_all([slow], within=10))
+    for _ in range(3):
+        await pass_time(0.5)
+        closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert closed == [True]
