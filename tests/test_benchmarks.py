@@ -57,7 +57,7 @@ def test_streaming_has_every_rival_at_every_shape(results):
 
 def test_a_backfill_reads_what_there_is_and_is_never_refused(results):
     rows = results["benchmarks"]["backfilling"]
-    exact = [row for row in rows if row["what"].startswith(("answers 429", "versions"))]
+    exact = [row for row in rows if row["what"].startswith(("responses with 429", "versions"))]
     assert len(exact) >= 2
     assert all(row["ours"]["high"] == 0 for row in exact)
 
