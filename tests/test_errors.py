@@ -1,4 +1,4 @@
-"""Errors tell what they know, and survive a journey."""
+"""Errors keep their details, and can be copied and pickled."""
 
 import copy
 import pickle
@@ -37,15 +37,15 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize(
-    "travel",
+    "duplicate",
     [lambda e: pickle.loads(pickle.dumps(e)), copy.copy, copy.deepcopy],  # noqa: S301
 )
-def test_an_error_survives_a_journey(error, travel):
-    arrived = travel(error)
-    assert type(arrived) is type(error)
-    assert str(arrived) == str(error)
-    assert vars(arrived) == vars(error)
-    assert arrived.transient == error.transient
+def test_an_error_can_be_copied_and_pickled(error, duplicate):
+    twin = duplicate(error)
+    assert type(twin) is type(error)
+    assert str(twin) == str(error)
+    assert vars(twin) == vars(error)
+    assert twin.transient == error.transient
 
 
 def test_headers_are_found_in_any_case():
@@ -53,12 +53,12 @@ def test_headers_are_found_in_any_case():
     assert error.headers["retry-after"] == "1.5"
 
 
-def test_only_the_first_kilobytes_of_a_body_are_kept():
+def test_only_the_first_kilobytes_of_a_body_are_stored():
     assert len(ApiError(500, "x", body=b"x" * 10**6).body) == 4096
     assert len(UndecodableError("x", body=b"x" * 10**6).body) == 4096
 
 
-def test_a_malformed_session_is_kept_whole():
+def test_a_malformed_session_is_stored_whole():
     assert len(MalformedSessionError("x", raw=b"x" * 10**6).raw) == 10**6
 
 

@@ -41,7 +41,7 @@ def test_every_documented_field_of_a_session_is_read():
     assert event.linkage.source_type == EventSourceType.TRIAGE_EVENT
 
 
-def test_what_is_optional_may_be_absent():
+def test_optional_fields_may_be_absent():
     (session,) = pages.sessions_page(payloads.page(payloads.LEAST_SESSION)).sessions
     assert session.behaviors == ()
     assert session.driver.external_ids is None
@@ -71,7 +71,7 @@ def test_both_shapes_of_an_assignment_are_read():
 
 
 @pytest.mark.parametrize("coach", [{}, {"coachId": ""}, {"coachId": None}])
-def test_no_coach_is_none_however_it_is_spelled(coach):
+def test_every_form_of_no_coach_is_none(coach):
     bare = {name: value for name, value in payloads.CHANGE.items() if name != "coachId"}
     changed = assignments.assignment_change(msgspec.json.encode({"data": bare | coach}))
     assert changed.coach_id is None
@@ -102,7 +102,7 @@ def test_constants_hold_the_documented_values():
     }
 
 
-def test_a_session_can_be_encoded_and_read_again():
+def test_a_session_can_be_encoded_and_decoded():
     (session,) = pages.sessions_page(payloads.page(payloads.SESSION)).sessions
     again = msgspec.json.decode(msgspec.json.encode(session), type=CoachingSession)
     assert again == session

@@ -1,4 +1,4 @@
-"""Whether to ask again, and when."""
+"""Whether and when to retry."""
 
 from datetime import timedelta
 from random import Random
@@ -14,7 +14,7 @@ durations = st.floats(0.001, 1e6)
 
 
 @given(st.integers(1, 10**9), durations, durations, st.randoms(use_true_random=False))
-def test_a_wait_stays_under_the_ceiling_that_doubles(attempt, first, most, random):
+def test_a_delay_stays_below_the_doubling_ceiling(attempt, first, most, random):
     policy = RetryPolicy(first_delay=first, max_delay=most)
     delay = policy.delay(attempt, random)
     assert 0 <= delay <= most
@@ -22,9 +22,9 @@ def test_a_wait_stays_under_the_ceiling_that_doubles(attempt, first, most, rando
 
 
 @given(st.integers(1, 1000), st.floats(0, 1e9), st.randoms(use_true_random=False))
-def test_retry_after_is_a_minimum(attempt, asked, random):
-    delay = RetryPolicy().delay(attempt, random, at_least=asked)
-    assert asked <= delay <= max(asked, 30.0)
+def test_retry_after_is_a_minimum(attempt, retry_after, random):
+    delay = RetryPolicy().delay(attempt, random, at_least=retry_after)
+    assert retry_after <= delay <= max(retry_after, 30.0)
 
 
 def test_jitter_is_full():
@@ -36,7 +36,7 @@ def test_jitter_is_full():
     assert 3.5 < sum(draws) / len(draws) < 4.5
 
 
-def test_a_call_counts_tries():
+def test_a_call_counts_attempts():
     patience = RetryPolicy(attempts=3).for_a_call()
     assert not patience.is_over(attempt=2, failing_for=1e9)
     assert patience.is_over(attempt=3, failing_for=0)
@@ -46,7 +46,7 @@ def test_a_stream_never_gives_up_by_default():
     assert not RetryPolicy().for_a_stream().is_over(attempt=10**9, failing_for=1e9)
 
 
-def test_a_stream_may_be_told_to_give_up():
+def test_a_stream_can_be_configured_to_give_up():
     patience = RetryPolicy(give_up_after=timedelta(minutes=1)).for_a_stream()
     assert patience == Patience(seconds=60)
     assert not patience.is_over(attempt=10**9, failing_for=60)
@@ -65,7 +65,7 @@ def test_a_stream_may_be_told_to_give_up():
     ],
     ids=str,
 )
-def test_a_policy_without_sense_is_refused(bad):
+def test_an_invalid_policy_is_refused(bad):
     (name,) = bad
     with pytest.raises(InvalidArgumentError, match=f"^{name}: "):
         RetryPolicy(**bad)

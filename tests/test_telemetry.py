@@ -1,4 +1,4 @@
-"""Events out; logging is the default listener, and no listener can break what it listens to."""
+"""Events and the default observer, which logs them; no observer can break the library."""
 
 import logging
 from datetime import UTC, datetime
@@ -91,7 +91,7 @@ EVENTS = [
 
 
 @pytest.mark.parametrize(("event", "logger", "level"), EVENTS, ids=lambda e: type(e).__name__)
-def test_each_event_is_logged_by_its_concern(event, logger, level, caplog):
+def test_each_event_is_logged_to_its_logger(event, logger, level, caplog):
     caplog.set_level(logging.DEBUG, "coachstream")
     log_event(event)
     (record,) = caplog.records
@@ -99,7 +99,7 @@ def test_each_event_is_logged_by_its_concern(event, logger, level, caplog):
     assert record.getMessage()
 
 
-def test_every_event_has_its_line():
+def test_every_event_is_tested_here():
     kinds = {kind for kind in vars(telemetry).values() if isinstance(kind, type)}
     events = {kind for kind in kinds if issubclass(kind, Event)} - {Event}
     assert events == {type(event) for event, *_ in EVENTS}
