@@ -72,7 +72,7 @@ class Figure:
         verdict = "flat" if self.flat else "NOT FLAT"
         return (
             f"{self.name:<12} start {start:>10.1f}  end {end:>10.1f}  rise {self.risen:>+8.2f} "
-            f"(at most {self.growth:g})  slope {self.slope:>+9.3f} an hour  {verdict}"
+            f"(at most {self.growth:g})  slope {self.slope:>+9.3f} per hour  {verdict}"
         )
 
 

@@ -46,7 +46,7 @@ async def api() -> AsyncIterator[str]:
 
 
 async def soak(*, seconds: float, every: float, directory: Path) -> SoakResult:
-    """Consume for ``seconds``, and sample the figures ``every`` so many seconds."""
+    """Consume for ``seconds``; sample the figures at intervals of ``every`` seconds."""
     clock, chance = SystemClock(), Random(1)
     result = SoakResult({name: Figure(name, growth) for name, growth in GROWTH.items()}, 0, 0)
 
