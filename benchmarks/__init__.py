@@ -1,4 +1,4 @@
-"""How fast, how fresh and how frugal coachstream is, each figure beside a rival.
+"""Speed, freshness and memory use of coachstream, each figure compared with a rival.
 
-``python -m benchmarks`` runs them all; README.md says what each figure means.
+``python -m benchmarks`` runs all of them; README.md explains each figure.
 """

@@ -31,11 +31,13 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser("benchmarks", description="Measure coachstream.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(BENCHMARKS)}")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw what year measures")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="plot the results of year")
     sizes = parser.add_mutually_exclusive_group()
-    sizes.add_argument("--short", action="store_true", help="a moment each, to see that they run")
+    sizes.add_argument(
+        "--short", action="store_true", help="a few seconds each, to check that they run"
+    )
     sizes.add_argument("--full", action="store_true", help="up to ten million sessions")
     given = parser.parse_args()
     if unknown := set(given.names) - set(BENCHMARKS):
@@ -44,7 +46,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run what is asked for, and tell each figure as soon as it is known."""
+    """Run the chosen benchmarks; print each figure as soon as it is measured."""
     given = arguments()
     size = Size.SHORT if given.short else Size.FULL if given.full else Size.USUAL
     machine = this_machine()

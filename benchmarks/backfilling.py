@@ -1,4 +1,4 @@
-"""The past, read as fast as the limit of five requests a second lets anyone read it."""
+"""A backfill under the limit of five requests per second: how much of the limit it uses."""
 
 import time
 from collections.abc import Iterator
@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from . import fresh
+from . import isolated
 from .figure import Figure, Size, Spread
-from .reading import client
-from .served import Emulation, serving
+from .reading import new_client
+from .servers import Emulation, serving
 
 RATE = 5.0
 PAGE_SIZE = 20
@@ -17,15 +17,15 @@ SECOND = timedelta(seconds=1)
 
 
 class Backfill(msgspec.Struct, frozen=True):
-    """What was read."""
+    """The result of one backfill."""
 
     versions: list[tuple[str, str]]
-    """Each session's id and updatedAtTime, as the API spells it."""
+    """Each session's id and updatedAtTime, in the API's format."""
     seconds: float
 
 
 def run(size: Size) -> Iterator[Figure]:
-    """Read a whole world under a strict limit, at two latencies."""
+    """Read all sessions under a strict limit, at two latencies."""
     pages = size.pick(12, 150)
     for latency in size.pick((0.1,), (0.3, 1.0)):
         what = Emulation(
@@ -33,9 +33,9 @@ def run(size: Size) -> Iterator[Figure]:
         )
         world = what.world()
         with serving(what) as server:
-            done = fresh.run(backfill, server.url, until=world.now + SECOND, readers=8)
-        assert server.seen is not None
-        arrivals = server.seen.arrivals
+            done = isolated.run(backfill, server.url, until=world.now + SECOND, readers=8)
+        assert server.log is not None
+        arrivals = server.log.arrivals
         per_second = (len(arrivals) - 1) / (arrivals[-1] - arrivals[0])
         where = f"at {latency:g} s latency"
         yield Figure(
@@ -51,10 +51,13 @@ def run(size: Size) -> Iterator[Figure]:
             ours=Spread.of([pages / RATE / done.seconds]),
         )
         yield Figure(
-            what=f"answers 429, {where}", unit="", ours=Spread.of([server.seen.refused]), most=0.0
+            what=f"responses with 429, {where}",
+            unit="",
+            ours=Spread.of([server.log.refused]),
+            most=0.0,
         )
         yield Figure(
-            what=f"versions not read, or read that are none, {where}",
+            what=f"versions missing or unexpected, {where}",
             unit="",
             ours=Spread.of([len(world.latest() ^ set(done.versions))]),
             most=0.0,
@@ -62,16 +65,16 @@ def run(size: Size) -> Iterator[Figure]:
 
 
 async def backfill(url: str, *, until: datetime, readers: int) -> Backfill:
-    """Read all that happened until a moment."""
+    """Read all sessions that changed before ``until``."""
     versions = []
-    begun = time.perf_counter()
+    started = time.perf_counter()
     async with (
-        client(url, rate=RATE) as one,
-        one.sessions.backfill(
+        new_client(url, rate=RATE) as client,
+        client.sessions.backfill(
             start_time=until - timedelta(days=91), end_time=until, readers=readers
         ) as sessions,
     ):
         async for session in sessions:
             stamp = session.updated_at_time.astimezone(UTC).replace(tzinfo=None)
             versions.append((session.id, stamp.isoformat(timespec="milliseconds") + "Z"))
-    return Backfill(versions, time.perf_counter() - begun)
+    return Backfill(versions, time.perf_counter() - started)

@@ -1,15 +1,15 @@
-"""``consume()`` with an empty handler and its place in SQLite, beside the loop by hand."""
+"""``consume()`` with an empty handler and a SQLite store, compared with a loop by hand."""
 
 from collections.abc import Iterator
 
-from .figure import Figure, Size, beside
-from .fresh import rounds
+from .figure import Figure, Size, compare
+from .isolated import rounds
 from .reading import job
-from .served import Recording, serving
+from .servers import Recording, serving
 
 
 def run(size: Size) -> Iterator[Figure]:
-    """Compare at 512 sessions per page, without events: where overhead shows most."""
+    """Compare at 512 sessions per page, without events, where overhead shows most."""
     pages = size.pick(4, 200)
     with serving(Recording(512)) as server:
         jobs = {
@@ -18,7 +18,7 @@ def run(size: Size) -> Iterator[Figure]:
         }
         results = rounds(size.pick(1, 5), jobs)
     ours, theirs = results["consume"], results["by hand"]
-    yield beside(
+    yield compare(
         "empty handler, SQLite store",
         "sessions/s",
         ours=[one.rate for one in ours],
@@ -26,7 +26,7 @@ def run(size: Size) -> Iterator[Figure]:
         theirs=[one.rate for one in theirs],
         least=0.5,
     )
-    yield beside(
+    yield compare(
         "empty handler, SQLite store",
         "us of processor per session",
         ours=[one.cost for one in ours],

@@ -1,4 +1,4 @@
-"""What a benchmark yields: figures, each with its spread, its rival and its target."""
+"""The results of a benchmark: figures with their spread, their rival and their target."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -14,20 +14,20 @@ class Size(StrEnum):
     """How much is measured."""
 
     SHORT = "short"
-    """A few seconds in all: to see that everything runs. Its times mean nothing."""
+    """A few seconds in all, to check that everything runs. Its times mean nothing."""
     USUAL = "usual"
     FULL = "full"
     """The sizes of the targets, where the usual ones are smaller: up to ten million sessions."""
 
     def pick(self, short: T, usual: T, full: T | None = None) -> T:
-        """Return what belongs to this size; the full size is the usual one unless given."""
+        """Return the value for this size; ``full`` defaults to ``usual``."""
         if self is Size.SHORT:
             return short
         return usual if self is Size.USUAL or full is None else full
 
 
 class Spread(msgspec.Struct, frozen=True):
-    """What several rounds gave."""
+    """The results of several rounds."""
 
     median: float
     low: float
@@ -45,16 +45,16 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     unit: str
     ours: Spread | None = None
-    """None: it could not be measured, and `note` says why."""
+    """None: it could not be measured; `note` gives the reason."""
     rival: str = ""
     """What it is compared with, if anything."""
     theirs: Spread | None = None
     ratio: Spread | None = None
-    """Ours by theirs, round by round."""
+    """Ours divided by theirs, in each round."""
     least: float | None = None
-    """The target: the ratio, or without a rival our own median, shall not be less than this."""
+    """The target: a minimum for the ratio or, without a rival, for our own median."""
     most: float | None = None
-    """The same, for what shall not be more."""
+    """The target, if it is a maximum."""
     note: str = ""
 
     @property
@@ -68,7 +68,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def beside(
+def compare(
     what: str,
     unit: str,
     *,
@@ -79,7 +79,7 @@ def beside(
     most: float | None = None,
     note: str = "",
 ) -> Figure:
-    """Compare what the same rounds gave for us and for a rival."""
+    """Return a figure that compares our results with those of a rival, round by round."""
     return Figure(
         what=what,
         unit=unit,

@@ -1,4 +1,4 @@
-"""From an update to the loop's body: how long a change in the world takes to be seen."""
+"""The delay from a change in the emulated world to the body of the loop."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,19 +8,19 @@ import msgspec
 
 from coachstream import Client, CoachingSession
 
-from . import fresh
+from . import isolated
 from .figure import Figure, Size, Spread
-from .reading import client, leave
-from .served import Emulation, serving
+from .reading import cancel_all, new_client
+from .servers import Emulation, serving
 
 LATENCY = 0.05
-"""Seconds each answer takes: the round trip, as loopback adds next to nothing."""
+"""Seconds each response takes: the whole round trip, as loopback adds next to nothing."""
 STREAMS = 20
 CHANGES_PER_HOUR = 10 * 3600.0
 
 
 class Delays(msgspec.Struct, frozen=True):
-    """How late sessions came, in seconds after their updatedAtTime."""
+    """Seconds from updatedAtTime to delivery."""
 
     count: int
     median: float
@@ -29,16 +29,16 @@ class Delays(msgspec.Struct, frozen=True):
 
 
 def run(size: Size) -> Iterator[Figure]:
-    """Follow a lively world by several streams, which began at different times."""
+    """Follow a busy world with several streams that start at different times."""
     interval, seconds = size.pick((0.5, 2.0), (5.0, 40.0))
     what = Emulation(
-        sessions=20_000,  # so many that hardly one changes twice before it is read
+        sessions=20_000,  # so many that hardly any changes twice before it is read
         page_size=512,
         latency=LATENCY,
         changes_per_hour=CHANGES_PER_HOUR,
     )
     with serving(what) as server:
-        delays = fresh.run(follow, server.url, interval=interval, seconds=seconds)
+        delays = isolated.run(follow, server.url, interval=interval, seconds=seconds)
     ends = f"poll {interval:g} s, round trip {LATENCY * 1000:g} ms"
     for name, value in (("median", delays.median), ("p99", delays.p99), ("most", delays.most)):
         yield Figure(
@@ -55,22 +55,22 @@ def run(size: Size) -> Iterator[Figure]:
 
 
 async def follow(url: str, *, interval: float, seconds: float) -> Delays:
-    """Follow with every stream for some seconds, and tell how late the sessions were."""
+    """Follow with all streams for some seconds and return the delays of the sessions."""
     late: list[float] = []
 
     def on_session(session: CoachingSession) -> None:
         late.append((datetime.now(UTC) - session.updated_at_time).total_seconds())
 
-    async def one(shared: Client, number: int) -> None:
+    async def follow_one(client: Client, number: int) -> None:
         await asyncio.sleep(interval * number / STREAMS)
         now = datetime.now(UTC)
-        async for session in shared.sessions.stream(start_time=now, poll_interval=interval):
+        async for session in client.sessions.stream(start_time=now, poll_interval=interval):
             on_session(session)
 
-    async with client(url, observer=_ignore) as shared:
-        following = [asyncio.create_task(one(shared, number)) for number in range(STREAMS)]
+    async with new_client(url, observer=_ignore) as client:
+        following = [asyncio.create_task(follow_one(client, number)) for number in range(STREAMS)]
         await asyncio.sleep(interval + seconds)
-        await leave(following)
+        await cancel_all(following)
     late.sort()
     return Delays(
         count=len(late),
@@ -81,4 +81,4 @@ async def follow(url: str, *, interval: float, seconds: float) -> Delays:
 
 
 def _ignore(_event: object) -> None:
-    """Nobody listens: a poll interval below the documented one would be logged."""
+    """Ignore events; the default observer would log the short poll interval."""

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine and the packages that were measured."""
 
 import os
 import platform
@@ -12,12 +12,12 @@ PACKAGES = ("coachstream", "aiohttp", "msgspec", "anyio", "aiolimiter", "samsara
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """A computer, and what is installed on it."""
+    """A computer and its installed packages."""
 
     processor: str
     cores: int
     load: float | None
-    """Programs that wanted a core in the last minute, before anything was measured."""
+    """The load average of the minute before the measurement."""
     system: str
     python: str
     packages: dict[str, str]
@@ -25,7 +25,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def this_machine() -> Machine:
-    """Describe the machine that this runs on."""
+    """Return the machine that this runs on."""
     return Machine(
         processor=_processor(),
         cores=os.cpu_count() or 1,
@@ -38,9 +38,9 @@ def this_machine() -> Machine:
 
 
 def _processor() -> str:
-    told = Path("/proc/cpuinfo")
-    if told.exists():
-        for line in told.read_text().splitlines():
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -1,4 +1,4 @@
-"""A thousand organisations followed by one process: what it takes of a core, and who waits."""
+"""A thousand organisations followed by one process: its load, and how late polls are."""
 
 import asyncio
 import time
@@ -10,31 +10,31 @@ import msgspec
 
 from coachstream.telemetry import Event, PageRead
 
-from . import fresh
+from . import isolated
 from .figure import Figure, Size, Spread
-from .reading import client, leave
+from .reading import cancel_all, new_client
 from .rivals import SINCE
-from .served import Emulation, serving
+from .servers import Emulation, serving
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What following took."""
+    """The load of following."""
 
     share: float
-    """Of one core."""
+    """The share of one core."""
     latest: float
-    """Seconds by which the latest poll came after its time."""
+    """Seconds by which the most delayed poll was late."""
     polls: int
 
 
 def run(size: Size) -> Iterator[Figure]:
-    """Follow with a client of its own for each stream, as each organisation has its own token."""
+    """Follow with one client per stream, as each organisation has its own token."""
     count = size.pick(20, 1000)
     interval, polls = size.pick((0.5, 3), (5.0, 6))
     what = Emulation(sessions=0, page_size=100, changes_per_hour=3600.0)
-    for name, spread in (("begun one after another", interval), ("begun all at once", 0.0)):
+    for name, spread in (("started one after another", interval), ("started all at once", 0.0)):
         with serving(what) as server:
-            load = fresh.run(
+            load = isolated.run(
                 follow, server.url, count=count, interval=interval, polls=polls, spread=spread
             )
         where = f"{count:,} streams, {interval:g} s polls, {name}"
@@ -46,7 +46,7 @@ def run(size: Size) -> Iterator[Figure]:
             note=f"{load.polls:,} polls",
         )
         yield Figure(
-            what=f"{where}: the latest poll",
+            what=f"{where}: the most delayed poll",
             unit="s late",
             ours=Spread.of([load.latest]),
             most=1.0,
@@ -54,27 +54,27 @@ def run(size: Size) -> Iterator[Figure]:
 
 
 async def follow(url: str, *, count: int, interval: float, polls: int, spread: float) -> Load:
-    """Follow with ``count`` streams begun over ``spread`` seconds, for ``polls`` intervals."""
+    """Follow with ``count`` streams, started over ``spread`` seconds, for ``polls`` intervals."""
     reads: list[list[float]] = [[] for _ in range(count)]
 
-    def note(times: list[float], event: Event) -> None:
+    def record(times: list[float], event: Event) -> None:
         if isinstance(event, PageRead):
             times.append(time.perf_counter())
 
-    async def one(number: int) -> None:
+    async def follow_one(number: int) -> None:
         await asyncio.sleep(spread * number / count)
-        observer = partial(note, reads[number])
-        async with client(url, rate=5.0, observer=observer) as its_own:
-            async for _session in its_own.sessions.stream(start_time=SINCE, poll_interval=interval):
+        observer = partial(record, reads[number])
+        async with new_client(url, rate=5.0, observer=observer) as client:
+            async for _session in client.sessions.stream(start_time=SINCE, poll_interval=interval):
                 pass
 
-    following = [asyncio.create_task(one(number)) for number in range(count)]
-    await asyncio.sleep(spread + interval)  # what beginning takes is not what following takes
+    following = [asyncio.create_task(follow_one(number)) for number in range(count)]
+    await asyncio.sleep(spread + interval)  # the start is not measured
     since, cpu_seconds = time.perf_counter(), time.process_time()
     await asyncio.sleep(interval * polls)
     until, cpu_seconds = time.perf_counter(), time.process_time() - cpu_seconds
-    await leave(following)
-    # What has been waited for in vain until now counts as well.
+    await cancel_all(following)
+    # A poll that is still missing counts as well.
     gaps = [b - a for times in reads for a, b in pairwise([*times, until]) if since < b <= until]
     polls_read = sum(since < read <= until for times in reads for read in times)
     return Load(share=cpu_seconds / (until - since), latest=max(gaps) - interval, polls=polls_read)

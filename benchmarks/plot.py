@@ -1,4 +1,4 @@
-"""The picture of a year: minutes by latency, one line for each reader."""
+"""The plot of `year`: minutes by latency, one line per reader."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,13 +11,13 @@ def draw(
     least: float,
     caption: str,
 ) -> None:
-    """Draw minutes (up) by seconds of latency (across), both logarithmic.
+    """Plot minutes (y) by seconds of latency (x), both logarithmic.
 
     Args:
-        path: Where to write; its suffix chooses the format, such as ``.svg`` or ``.png``.
-        curves: For each reader, its latencies and minutes.
+        path: The file to write; its suffix selects the format, such as ``.svg`` or ``.png``.
+        curves: The latencies and minutes of each reader.
         least: The minutes that the rate limit alone takes.
-        caption: How the figures came about.
+        caption: How the figures were measured.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
@@ -27,7 +27,7 @@ def draw(
     for reader, points in curves.items():
         axes.plot(*zip(*points, strict=True), marker="o", label=reader)
     axes.axhline(least, color="grey", linestyle=":", label="the limit")
-    axes.set(xscale="log", yscale="log", xlabel="seconds an answer takes", ylabel="minutes")
+    axes.set(xscale="log", yscale="log", xlabel="latency in seconds", ylabel="minutes")
     axes.set_xticks(sorted({latency for points in curves.values() for latency, _ in points}))
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
     for axis in (axes.xaxis, axes.yaxis):

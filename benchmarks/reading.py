@@ -1,4 +1,4 @@
-"""The measure of a reader: sessions per second, and what each costs in processor time."""
+"""Readers, and the measure of each: sessions per second and processor time per session."""
 
 import asyncio
 import gc
@@ -13,19 +13,19 @@ import msgspec
 
 from coachstream import Client, CoachingSession, Observer, RateLimits, RetryPolicy, consume
 
-from . import fresh, rivals
-from .served import TOKEN, Server
+from . import isolated, rivals
+from .servers import TOKEN, Server
 
 END = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class Run(msgspec.Struct, frozen=True):
-    """What one reader did, once warm."""
+    """What one reader did after warming up."""
 
     sessions: int
     seconds: float
     cpu_seconds: float
-    """Of the reader's process, all threads together."""
+    """Processor time of the reader's process, all threads together."""
 
     @property
     def rate(self) -> float:
@@ -38,13 +38,13 @@ class Run(msgspec.Struct, frozen=True):
         return self.cpu_seconds / self.sessions * 1e6
 
 
-def client(url: str, *, rate: float | None = None, observer: Observer | None = None) -> Client:
-    """Return a client that does not outlive its server by much.
+def new_client(url: str, *, rate: float | None = None, observer: Observer | None = None) -> Client:
+    """Return a client that soon gives up when its server has gone.
 
     Args:
-        url: The server's.
-        rate: Requests for sessions per second; by default without limit, for what is asked then
-            is what the library could do.
+        url: The server's URL.
+        rate: Requests for sessions per second; unlimited by default, which measures the library
+            alone.
         observer: Called with every event.
     """
     return Client(
@@ -59,8 +59,8 @@ def client(url: str, *, rate: float | None = None, observer: Observer | None = N
 async def stream(url: str, *, events: bool) -> int:
     """Read with ``async for``."""
     count = 0
-    async with client(url) as one:
-        sessions = one.sessions.stream(
+    async with new_client(url) as client:
+        sessions = client.sessions.stream(
             start_time=rivals.SINCE,
             end_time=END,
             include_coachable_events=events,
@@ -72,20 +72,20 @@ async def stream(url: str, *, events: bool) -> int:
 
 
 async def consumer(url: str, *, events: bool) -> int:
-    """Read with ``consume``: a handler that does nothing, and the place kept in SQLite."""
+    """Read with ``consume``, a handler that does nothing and a SQLite store."""
 
     async def on_session(_session: CoachingSession) -> None:
         pass
 
     with TemporaryDirectory() as directory:
-        async with client(url) as one:
-            sessions = one.sessions.stream(
+        async with new_client(url) as client:
+            sessions = client.sessions.stream(
                 start_time=rivals.SINCE,
                 end_time=END,
                 include_coachable_events=events,
                 include_external_ids=events,
             )
-            store = f"sqlite:{Path(directory, 'place.db')}"
+            store = f"sqlite:{Path(directory, 'checkpoint.db')}"
             report = await consume(sessions, on_session, name="benchmark", store=store)
     return report.handled
 
@@ -100,26 +100,28 @@ READERS: Mapping[str, Callable[..., Awaitable[int]]] = {
 
 
 async def read(reader: str, url: str, *, pages: int, warm_up: int, events: bool) -> Run:
-    """Have a reader read some pages to get warm, and then those that count."""
-    one = READERS[reader]
-    await one(f"{url}/{warm_up}", events=events)
+    """Read some pages to warm up, then measure the rest."""
+    read_pages = READERS[reader]
+    await read_pages(f"{url}/{warm_up}", events=events)
     gc.collect()
     seconds, cpu_seconds = time.perf_counter(), time.process_time()
-    sessions = await one(f"{url}/{pages}", events=events)
+    sessions = await read_pages(f"{url}/{pages}", events=events)
     return Run(sessions, time.perf_counter() - seconds, time.process_time() - cpu_seconds)
 
 
 def job(
     reader: str, server: Server, *, pages: int, warm_up: int, events: bool
 ) -> Callable[[], Run]:
-    """Return a round of a reader, in a process of its own."""
-    return partial(fresh.run, read, reader, server.url, pages=pages, warm_up=warm_up, events=events)
+    """Return a function that runs one round of a reader in a process of its own."""
+    return partial(
+        isolated.run, read, reader, server.url, pages=pages, warm_up=warm_up, events=events
+    )
 
 
-async def leave(following: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel what follows a feed for ever; what has ended before then has failed."""
-    for task in following:
+async def cancel_all(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks that follow a feed endlessly; one that has ended already raises its error."""
+    for task in tasks:
         if task.done():
             await task
         task.cancel()
-    await asyncio.wait(following)
+    await asyncio.wait(tasks)

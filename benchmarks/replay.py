@@ -1,7 +1,7 @@
-"""A server that costs nearly nothing: the emulator's pages, recorded once, served as bytes.
+"""A very cheap server: pages recorded from the emulator and served as bytes.
 
-What is measured is the client, so the server must not be what both sides wait for. After the last
-recorded page the first one comes again, with another cursor, up to as many as the URL asks for:
+The client is measured, so the server must not be the bottleneck. After the last recorded page it
+starts again with the first, under a new cursor, until the number of pages in the URL is reached:
 ``/1000/coaching/sessions/stream`` is a feed of a thousand pages.
 """
 
@@ -17,21 +17,21 @@ PATH = "/coaching/sessions/stream"
 TOTAL = re.compile(rb"GET /(\d+)/")
 AFTER = re.compile(rb"[?&]after=[^& ]*\.(\d{9})[& ]")
 CURSOR = "Kx7/Q+b2=".ljust(190, "x") + ".%09d"
-"""As long as the emulator's cursors, with characters that have to be escaped."""
+"""As long as the emulator's cursors, and with characters that must be escaped."""
 
 
 async def recorded(page_size: int, *, events: bool) -> list[bytes]:
-    """Return pages as the emulator serves them, up to the closing bracket of their sessions.
+    """Return pages from the emulator, each cut after its list of sessions.
 
     Args:
         page_size: Sessions on a page.
-        events: Whether to ask for coachable events and external ids.
+        events: Whether to request coachable events and external ids.
     """
     count = min(200, max(8, 4_096 // page_size))
     world = World(SEED, sessions=count * page_size, changes_per_hour=0)
-    asked = {"startTime": "2020-01-01T00:00:00Z"}
+    params = {"startTime": "2020-01-01T00:00:00Z"}
     if events:
-        asked |= {"includeCoachableEvents": "true", "includeExternalIds": "true"}
+        params |= {"includeCoachableEvents": "true", "includeExternalIds": "true"}
     pages: list[bytes] = []
     headers = {"Authorization": "Bearer any"}
     async with (
@@ -39,15 +39,15 @@ async def recorded(page_size: int, *, events: bool) -> list[bytes]:
         aiohttp.ClientSession(api.url, headers=headers) as http,
     ):
         while len(pages) < count:
-            async with http.get(PATH, params=asked) as answer:
-                whole = await answer.read()
-                asked["after"] = (await answer.json())["pagination"]["endCursor"]
+            async with http.get(PATH, params=params) as response:
+                whole = await response.read()
+                params["after"] = (await response.json())["pagination"]["endCursor"]
                 pages.append(whole[: whole.rindex(b"]") + 1])
     return pages
 
 
 class Replay(asyncio.Protocol):
-    """One connection; each request is answered at once, from memory."""
+    """One connection; each request gets its response at once, from memory."""
 
     def __init__(self, pages: list[bytes]) -> None:
         self._pages = pages
@@ -61,15 +61,15 @@ class Replay(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         *requests, self._received = (self._received + data).split(b"\r\n\r\n")
         for request in requests:
-            self._answer(request)
+            self._respond(request)
 
-    def _answer(self, request: bytes) -> None:
+    def _respond(self, request: bytes) -> None:
         assert self._transport is not None
         total, after = TOTAL.match(request), AFTER.search(request)
         assert total is not None, request
-        self._transport.writelines(self._answered(int(total[1]), int(after[1]) if after else 0))
+        self._transport.writelines(self._response(int(total[1]), int(after[1]) if after else 0))
 
-    def _answered(self, total: int, number: int) -> tuple[bytes, bytes, bytes]:
+    def _response(self, total: int, number: int) -> tuple[bytes, bytes, bytes]:
         page = self._pages[number % len(self._pages)] if number < total else b'{"data":[]'
         after = CURSOR % min(number + 1, total)
         more = "true" if number + 1 < total else "false"

@@ -1,11 +1,11 @@
-"""Results for people: one line for each figure."""
+"""Results as text: one line per figure."""
 
 from .figure import Figure, Spread
 from .machine import Machine
 
 
 def heading(machine: Machine) -> str:
-    """Describe where and with what the figures were measured."""
+    """Return a description of the machine and the packages."""
     packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
     load = "" if machine.load is None else f", load {machine.load}"
     return (
@@ -16,10 +16,10 @@ def heading(machine: Machine) -> str:
 
 
 def line(figure: Figure) -> str:
-    """Tell one figure."""
+    """Return a figure as one line of text."""
     if figure.ours is None:
-        beside = f", beside {figure.rival}" if figure.rival else ""
-        return f"  {figure.what}{beside}: {figure.note}"
+        rival = f", compared with {figure.rival}" if figure.rival else ""
+        return f"  {figure.what}{rival}: {figure.note}"
     text = f"  {figure.what}: {_spread(figure.ours)} {figure.unit}"
     if figure.theirs and figure.ratio:
         text += f"; {figure.rival} {_spread(figure.theirs)}; ratio {_spread(figure.ratio)}"

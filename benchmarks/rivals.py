@@ -1,7 +1,7 @@
-"""How else one could read the feed: each rival reads all there is and counts the sessions.
+"""Other ways to read the feed: each rival reads all of it and counts the sessions.
 
-Each does what its documentation shows, with what makes it fast (one connection, a decoder made
-once) and without what makes it sure: no retry beyond its own, no pace, no place kept.
+Each does what its documentation shows, with what makes it fast (one connection, one decoder) and
+without what makes it reliable: no retries beyond its own, no rate limit, no checkpoints.
 """
 
 import asyncio
@@ -11,32 +11,32 @@ from importlib.util import find_spec
 import aiohttp
 import msgspec
 
-from .served import TOKEN
+from .servers import TOKEN
 
 PATH = "/coaching/sessions/stream"
 SINCE = datetime(2020, 1, 1, tzinfo=UTC)
 PACKAGES = {"by hand": "aiohttp", "samsara-api": "samsara", "dlt": "dlt"}
-"""What each rival needs."""
+"""The package each rival needs."""
 
 
 def missing(rival: str) -> bool:
-    """Whether a rival is not installed; the extra ``bench`` has them all."""
+    """Return whether a rival is not installed; the extra ``bench`` installs all of them."""
     return find_spec(PACKAGES[rival]) is None
 
 
 class Shape(msgspec.Struct, frozen=True, rename="camel"):
-    """How the API spells."""
+    """Names as in the API."""
 
 
 class Driver(Shape, frozen=True):
-    """Who is coached."""
+    """A driver."""
 
     driver_id: str
     external_ids: dict[str, str] | None = None
 
 
 class Linkage(Shape, frozen=True):
-    """What an event came from."""
+    """The source of an event."""
 
     source_id: str | None = None
     source_type: str | None = None
@@ -77,40 +77,40 @@ class Session(Shape, frozen=True):
 
 
 class Pagination(Shape, frozen=True):
-    """Where a page ends."""
+    """The cursor of a page."""
 
     end_cursor: str
     has_next_page: bool
 
 
 class Page(Shape, frozen=True):
-    """One answer."""
+    """One response."""
 
     data: list[Session]
     pagination: Pagination
 
 
 async def by_hand(url: str, *, events: bool) -> int:
-    """Read with aiohttp and msgspec: the loop one would write oneself."""
+    """Read with aiohttp and msgspec, as in a loop written by hand."""
     decoder = msgspec.json.Decoder(Page)
-    asked = {"startTime": SINCE.isoformat()}
+    params = {"startTime": SINCE.isoformat()}
     if events:
-        asked |= {"includeCoachableEvents": "true", "includeExternalIds": "true"}
+        params |= {"includeCoachableEvents": "true", "includeExternalIds": "true"}
     count = 0
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as http:
         while True:
-            async with http.get(url + PATH, params=asked) as answer:
-                answer.raise_for_status()
-                page = decoder.decode(await answer.read())
+            async with http.get(url + PATH, params=params) as response:
+                response.raise_for_status()
+                page = decoder.decode(await response.read())
             for _session in page.data:
                 count += 1
-            if not page.pagination.has_next_page:  # where a service would sleep, and ask again
+            if not page.pagination.has_next_page:  # here a service would sleep and poll again
                 return count
-            asked["after"] = page.pagination.end_cursor
+            params["after"] = page.pagination.end_cursor
 
 
 async def samsara_api(url: str, *, events: bool) -> int:
-    """Read with the vendor's SDK: its asynchronous client, and its pydantic objects."""
+    """Read with the vendor's SDK: its asynchronous client and its pydantic objects."""
     import httpx
     from samsara import AsyncSamsara
 
@@ -132,7 +132,7 @@ async def samsara_api(url: str, *, events: bool) -> int:
 
 
 async def dlt(url: str, *, events: bool) -> int:
-    """Read with dlt's REST client, which blocks: dicts, with times left as text."""
+    """Read with dlt's REST client, which blocks, into dicts with times as text."""
     return await asyncio.to_thread(_dlt, url, events=events)
 
 
@@ -151,11 +151,11 @@ def _dlt(url: str, *, events: bool) -> int:
         ),
         data_selector="data",
     )
-    asked = {"startTime": SINCE.isoformat()}
+    params = {"startTime": SINCE.isoformat()}
     if events:
-        asked |= {"includeCoachableEvents": "true", "includeExternalIds": "true"}
+        params |= {"includeCoachableEvents": "true", "includeExternalIds": "true"}
     count = 0
-    for page in client.paginate(PATH, params=asked):
+    for page in client.paginate(PATH, params=params):
         for _session in page:
             count += 1
     return count

@@ -1,17 +1,17 @@
-"""A study: what a session costs as feeds grow longer, more, and differently cut into pages."""
+"""The cost of a session by length of the feed, number of streams and size of pages."""
 
 import asyncio
 import gc
 import time
 from collections.abc import Iterator, Mapping
 
-from . import fresh
+from . import isolated
 from .figure import Figure, Size, Spread
 from .reading import Run, read, stream
-from .served import Recording, serving
+from .servers import Recording, serving
 
-STEADY = 1.25
-"""By how much a cost may differ from the least before it counts as another."""
+TOLERANCE = 1.25
+"""Costs up to this multiple of the lowest count as equal."""
 
 
 def run(size: Size) -> Iterator[Figure]:
@@ -28,7 +28,7 @@ def run(size: Size) -> Iterator[Figure]:
         yield from _figures(
             f"streams in one process, {total:,} sessions in all",
             {
-                count: fresh.run(streams, server.url, count=count, pages=total // 100 // count)
+                count: isolated.run(streams, server.url, count=count, pages=total // 100 // count)
                 for count in size.pick((1, 10), (1, 10, 100, 1000))
             },
         )
@@ -36,7 +36,7 @@ def run(size: Size) -> Iterator[Figure]:
 
 
 def _stream(url: str, pages: int) -> Run:
-    return fresh.run(read, "stream", url, pages=pages, warm_up=2, events=False)
+    return isolated.run(read, "stream", url, pages=pages, warm_up=2, events=False)
 
 
 def _page_sizes(size: Size) -> Iterator[tuple[int, Run]]:
@@ -47,7 +47,7 @@ def _page_sizes(size: Size) -> Iterator[tuple[int, Run]]:
 
 
 async def streams(url: str, *, count: int, pages: int) -> Run:
-    """Read with many streams at once, each with a client and a connection of its own."""
+    """Read with many streams at once, each with its own client and connection."""
     await stream(f"{url}/2", events=False)
     gc.collect()
     seconds, cpu_seconds = time.perf_counter(), time.process_time()
@@ -57,23 +57,25 @@ async def streams(url: str, *, count: int, pages: int) -> Run:
 
 
 def _figures(what: str, runs: Mapping[int, Run]) -> Iterator[Figure]:
-    for number, one in runs.items():
+    for number, result in runs.items():
         yield Figure(
             what=f"{number:,} {what}",
             unit="us of processor per session",
-            ours=Spread.of([one.cost]),
-            note=f"{one.rate:,.0f} sessions/s",
+            ours=Spread.of([result.cost]),
+            note=f"{result.rate:,.0f} sessions/s",
         )
     least = min(one.cost for one in runs.values())
     yield Figure(
-        what=f"{what}: the dearest by the cheapest",
+        what=f"{what}: highest cost by lowest",
         unit="",
         ours=Spread.of([max(one.cost for one in runs.values()) / least]),
-        note=_bends([number for number, one in runs.items() if one.cost <= STEADY * least], runs),
+        note=_verdict(
+            [number for number, one in runs.items() if one.cost <= TOLERANCE * least], runs
+        ),
     )
 
 
-def _bends(steady: list[int], runs: Mapping[int, Run]) -> str:
-    if len(steady) == len(runs):
-        return "does not bend"
-    return f"within {STEADY - 1:.0%} of the cheapest from {steady[0]:,} to {steady[-1]:,}"
+def _verdict(similar: list[int], runs: Mapping[int, Run]) -> str:
+    if len(similar) == len(runs):
+        return "constant"
+    return f"within {TOLERANCE - 1:.0%} of the lowest from {similar[0]:,} to {similar[-1]:,}"

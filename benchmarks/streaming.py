@@ -1,16 +1,16 @@
-"""Sessions per second, from HTTP to the body of the loop, beside other ways to read them."""
+"""Sessions per second, from HTTP to the body of the loop, compared with other readers."""
 
 from collections.abc import Iterator
 
 from . import rivals
-from .figure import Figure, Size, beside
-from .fresh import rounds
+from .figure import Figure, Size, compare
+from .isolated import rounds
 from .reading import Run, job
-from .served import Recording, serving
+from .servers import Recording, serving
 
 TARGETS = {"by hand": 1.1, "samsara-api": 60.0, "dlt": 4.0}
 SLOWER = {"stream": 1, "by hand": 1, "samsara-api": 40, "dlt": 8}
-"""By how much fewer sessions a reader gets, so that none takes minutes."""
+"""Divisors of the number of sessions, so that no reader takes minutes."""
 
 
 def run(size: Size) -> Iterator[Figure]:
@@ -48,7 +48,7 @@ def _compare(size: Size, page_size: int, *, events: bool) -> Iterator[Figure]:
 def _figures(
     shape: str, rival: str, ours: list[Run], theirs: list[Run], least: float
 ) -> Iterator[Figure]:
-    yield beside(
+    yield compare(
         shape,
         "sessions/s",
         ours=[one.rate for one in ours],
@@ -56,7 +56,7 @@ def _figures(
         theirs=[one.rate for one in theirs],
         least=least,
     )
-    yield beside(
+    yield compare(
         shape,
         "us of processor per session",
         ours=[one.cost for one in ours],

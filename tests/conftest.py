@@ -1,4 +1,4 @@
-"""What every test runs under."""
+"""Fixtures and settings for every test."""
 
 from collections.abc import Iterator
 
@@ -14,13 +14,13 @@ settings.load_profile("default")
 
 @pytest.fixture(autouse=True)
 def _nothing_blocks_the_loop() -> Iterator[BlockBuster]:
-    """Fail a test in which this library, or the test itself, blocks the event loop."""
-    # The kit's loop runs all of a test, and is no sign of who blocks it.
+    """Fail a test in which the library or the test itself blocks the event loop."""
+    # The test kit's loop is in the stack of every call, so it must be excluded.
     with blockbuster_ctx("coachstream", excluded_modules=["coachstream.testing"]) as detector:
         yield detector
 
 
 @pytest.fixture(autouse=True)
-def _no_token_of_yours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep a real token of whoever runs the tests out of them."""
+def _no_real_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove a real token from the environment."""
     monkeypatch.delenv("SAMSARA_API_TOKEN", raising=False)

@@ -1,7 +1,7 @@
-"""Deliberate breaks of the library, one line each, and the tests that must notice.
+"""Deliberate faults in the library, one line each, and the tests that must detect them.
 
-``python -m tests.mutations`` makes each break in a copy of the tree, runs the tests named for it,
-and tells which one went red. What nothing catches is a test that is missing.
+``python -m tests.mutations`` applies each mutation to a copy of the tree, runs its tests and
+reports the first that fails. A mutation that no test catches shows a missing test.
 """
 
 import os
@@ -16,15 +16,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SIMULATION = "tests/simulate/test_simulation.py"
 LONGEST = 240
-"""Seconds that the tests of one break may take."""
+"""The time limit, in seconds, for the tests of one mutation."""
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """One break."""
+    """One mutation."""
 
     promise: str
-    """What no longer holds."""
+    """The promise that it breaks."""
     module: str
     old: str
     new: str
@@ -33,7 +33,7 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
-        "a session is settled after it was handled",
+        "a session is settled only after it was handled",
         "consumer/run",
         "        try:\n            await self._call(job.session)\n",
         "        try:\n            self._settle(job.page, job.index)\n"
@@ -41,7 +41,7 @@ MUTATIONS = (
         ("tests/consumer/test_consume.py",),
     ),
     Mutation(
-        "no place is past an unfinished page",
+        "no position is past an unfinished page",
         "progress/frontier",
         "while self._pages and not self._pages[0].left:",
         "while self._pages:",
@@ -55,14 +55,14 @@ MUTATIONS = (
         ("tests/consumer/test_lanes.py",),
     ),
     Mutation(
-        "what was settled beyond the cursor does not come again",
+        "settled sessions beyond the cursor are not delivered again",
         "feed/reader",
         "self._pager = self._new_pager(start.cursor, known=start.settled)",
         "self._pager = self._new_pager(start.cursor, known=())",
         ("tests/sessions/test_stream.py", "tests/consumer/test_consume.py"),
     ),
     Mutation(
-        "an empty cursor replaces no good one",
+        "an empty cursor does not replace a valid one",
         "feed/paging",
         'moved = page.end_cursor not in ("", self.cursor)',
         "moved = page.end_cursor != self.cursor",
@@ -76,7 +76,7 @@ MUTATIONS = (
         ("tests/feed/test_paging.py",),
     ),
     Mutation(
-        "a cancelled handler is not done",
+        "a cancelled handler settles nothing",
         "consumer/run",
         "            if being_cancelled():\n                return  # then",
         "            if being_cancelled():\n"
@@ -98,28 +98,28 @@ MUTATIONS = (
         ("tests/contracts/test_file_store.py", "tests/contracts/test_store_crash.py"),
     ),
     Mutation(
-        "what is young is left to following",
+        "a backfill leaves recent changes to following",
         "feed/backfill",
         "        end = (now - OVERLAP).replace(",
         "        end = now.replace(",
         ("tests/feed/test_backfill.py",),
     ),
     Mutation(
-        "the past ends by the server's time",
+        "a backfill ends by the server's time",
         "feed/backfill",
         "        return began if self._began - began > TOLERANCE else None",
         "        return None",
         ("tests/feed/test_backfill.py",),
     ),
     Mutation(
-        "an end that is still to come is followed to",
+        "an end_time in the future is followed",
         "feed/backfill",
         "        self._end = end if self._origin.end is None else min(end, self._origin.end)",
         "        self._end = self._origin.end or end",
         ("tests/feed/test_backfill.py",),
     ),
     Mutation(
-        "who departs looks again",
+        "a request checks the limit again after its wait",
         "http/rate_limit",
         "        while (wait := self._next_send() - clock.monotonic()) > 0:",
         "        if (wait := self._next_send() - clock.monotonic()) > 0:",
@@ -133,14 +133,14 @@ MUTATIONS = (
         ("tests/consumer/test_consume.py",),
     ),
     Mutation(
-        "a question that hangs is asked again",
+        "a request that hangs is retried",
         "http/transport",
         "        with anyio.move_on_after(self.timeout + self._grace):",
         "        with anyio.move_on_after(1e9):",
         ("tests/guarantees/test_it_never_stalls_in_silence.py",),
     ),
     Mutation(
-        "a blocked loop is told of",
+        "a blocked loop is reported",
         "tasks/runtime",
         "        if lag > NOTICEABLE_LAG:",
         "        if lag > 1e9:",
@@ -161,35 +161,35 @@ MUTATIONS = (
         ("tests/feed/test_windows.py",),
     ),
     Mutation(
-        "a window of which something was handed over is not given back",
+        "a partly delivered window is not given back",
         "feed/parallel",
         "        if read.pages or not times or not reading.has_next_page:",
         "        if not times or not reading.has_next_page:",
         ("tests/feed/test_backfill.py", SIMULATION),
     ),
     Mutation(
-        "a window whose cursor died begins before it ends",
+        "a window whose cursor expired starts before its end",
         "feed/reader",
         "watermark = self._watermark if end is None else min(self._watermark, end)",
         "watermark = self._watermark",
         ("tests/feed/test_cursor_expiry.py",),
     ),
     Mutation(
-        "nothing is fetched ahead past an idle wait",
+        "nothing is prefetched before an idle wait",
         "feed/fetcher",
         "        if page.entries and page.has_next_page:",
         "        if True:",
         ("tests/feed/test_fetcher.py", "tests/sessions/test_stream.py"),
     ),
     Mutation(
-        "what was fetched ahead is not consumed",
+        "prefetched sessions are not settled",
         "sessions/stream",
         "self._source.frontier.settle_first(self._page, self._next - self._held)",
         "self._source.frontier.settle_first(self._page, len(self._entries))",
         ("tests/sessions/test_stream.py",),
     ),
     Mutation(
-        "the session in hand is not settled",
+        "the current session is not settled",
         "sessions/stream",
         "                self._next, self._held = index + 1, 1",
         "                self._next, self._held = index + 1, 0",
@@ -203,21 +203,21 @@ MUTATIONS = (
         ("tests/test_retry.py",),
     ),
     Mutation(
-        "the limit is kept",
+        "the rate limit is kept",
         "http/rate_limit",
         "max(self._sent_at + self._spacing, self._paused_until)",
         "self._paused_until",
         ("tests/http/test_rate_limit.py", "tests/http/test_transport.py"),
     ),
     Mutation(
-        "requests are spaced by the bucket",
+        "the bucket spaces requests",
         "http/rate_limit",
         "self._bucket = None if rate is None else AsyncLimiter(1, self._spacing)",
         "self._bucket = None",
         ("tests/http/test_rate_limit.py",),
     ),
     Mutation(
-        "a 429 holds everyone",
+        "a 429 delays every caller",
         "http/rate_limit",
         "self._paused_until = max(self._paused_until, clock.monotonic() + seconds)",
         "self._paused_until = self._paused_until",
@@ -238,35 +238,35 @@ MUTATIONS = (
         ("tests/http/test_transport.py", "tests/test_security.py"),
     ),
     Mutation(
-        "a session that can't be read costs no other",
+        "a malformed session affects no other",
         "wire/pages",
         "entries=tuple(session(bytes(raw), keep_raw=keep_raw) for raw in loose.data or ()),",
         "entries=(),",
         ("tests/wire/test_pages.py",),
     ),
     Mutation(
-        "the watermark is no later than what waits",
+        "the watermark is no later than unsettled sessions",
         "progress/frontier",
         "        return min(highest, waiting)",
         "        return highest",
         ("tests/progress/test_frontier.py",),
     ),
     Mutation(
-        "what a cursor has passed is known when it dies",
+        "sessions before an expired cursor are remembered",
         "progress/frontier",
         "self._recent.extend(one for one in passed if one not in recent)",
         "self._recent.extend(())",
         ("tests/progress/test_frontier.py",),
     ),
     Mutation(
-        "a dead cursor is not sent again",
+        "an expired cursor is not sent again",
         "feed/reader",
         "        if cursor == self._dead_cursor:\n",
         "        if cursor is self:\n",
         ("tests/feed/test_cursor_expiry.py",),
     ),
     Mutation(
-        "a second consumer of a name goes no further",
+        "a second consumer of the same name is stopped",
         "progress/checkpointer",
         "            if found is None or not ours or found.revision != self._revision + 1:",
         "            if found is None:",
@@ -276,14 +276,14 @@ MUTATIONS = (
 
 
 def source(mutation: Mutation, root: Path = ROOT) -> Path:
-    """Return the file that is broken."""
+    """Return the file that a mutation changes."""
     return root / "coachstream" / f"{mutation.module}.py"
 
 
 def caught_by(mutation: Mutation) -> str | None:
-    """Break a copy, and return the first test that went red; None: nobody noticed."""
-    with tempfile.TemporaryDirectory() as place:
-        copy = Path(place) / "copy"
+    """Apply a mutation to a copy; return the first test that failed, or None."""
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Path(directory) / "copy"
         unwanted = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache")
         shutil.copytree(ROOT, copy, ignore=unwanted)
         path = source(mutation, copy)
@@ -304,13 +304,13 @@ def caught_by(mutation: Mutation) -> str | None:
             )
         except subprocess.TimeoutExpired:
             return "hung"
-    found = re.search(r"^(?:FAILED|ERROR) (\S+)", ran.stdout, re.MULTILINE)
-    assert found or not ran.returncode, ran.stdout + ran.stderr
-    return found[1] if found else None
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", ran.stdout, re.MULTILINE)
+    assert failed or not ran.returncode, ran.stdout + ran.stderr
+    return failed[1] if failed else None
 
 
 def main(words: list[str]) -> int:
-    """Try them all, or those whose promise holds a word; return the exit status."""
+    """Run all mutations, or those whose promise contains a word; return the exit status."""
     chosen = [one for one in MUTATIONS if not words or any(word in one.promise for word in words)]
     missed = 0
     for mutation in chosen:

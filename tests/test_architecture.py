@@ -1,4 +1,4 @@
-"""The floor plan: imports only go down, and each outside library has one way in."""
+"""The layers: imports only go down, and each outside library is imported in one place."""
 
 import ast
 import importlib
@@ -10,9 +10,9 @@ import pytest
 
 import coachstream
 
-HOUSE = Path(coachstream.__file__).parent
+PACKAGE = Path(coachstream.__file__).parent
 
-FLOORS = [
+LAYERS = [
     {"_version", "errors"},
     {"models", "clock", "arguments"},
     {"telemetry", "retry"},
@@ -27,13 +27,13 @@ FLOORS = [
     {"__init__"},
     {"cli"},
 ]
-"""Modules at the top and wings, from the ground up: each may import only what lies below it."""
-ANNEXES = {"emulator": set[str](), "testing": {"__init__", "checkpoints", "emulator"}}
-"""Wings that stand beside the house, and what of it they may import."""
-OPEN_TO_ANNEXES = {"cli"}
-"""The only wing that may import an annex, and that only the emulator."""
+"""Modules and subpackages, from the bottom up: each may import only those of lower layers."""
+STANDALONE = {"emulator": set[str](), "testing": {"__init__", "checkpoints", "emulator"}}
+"""Subpackages outside the layers, and the parts that they may import."""
+MAY_IMPORT_EMULATOR = {"cli"}
+"""The subpackages that may import the emulator."""
 
-ONE_DOOR = {
+IMPORTERS = {
     "aiohttp": {"http.exchange", "client"},
     "aiolimiter": {"http.rate_limit"},
     "asyncpg": {"checkpoints.postgres"},
@@ -43,7 +43,7 @@ ONE_DOOR = {
     "rich": {"cli"},
     "sqlite3": {"checkpoints.sqlite"},
 }
-"""Outside libraries and the modules that may import them. (`client` only names a type.)"""
+"""Outside libraries, and the modules that may import them. (`client` only names a type.)"""
 PURE = {
     "arguments",
     "cursors",
@@ -56,34 +56,34 @@ PURE = {
     "windows",
     "wire",
 }
-"""Modules and wings without I/O, clock or event loop."""
+"""Modules and subpackages without I/O, clock or event loop."""
 BANNED_IN_PURE = {"asyncio", "anyio", "time", "os", "socket", "aiohttp"}
 
 LONGEST_MODULE = 360
 """Lines. A longer module holds more than one idea."""
 
-MODULES = sorted(HOUSE.rglob("*.py"))
+MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
 def name(path: Path) -> str:
-    """The module's name within the package: ``feed.reader``; a wing's own is ``feed``."""
-    parts = path.relative_to(HOUSE).with_suffix("").parts
+    """Return a module's name within the package: ``feed.reader``; ``feed`` for its ``__init__``."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
 
-def place(path: Path) -> str:
-    """The module at the top, or the wing that the module is part of."""
+def top_level(path: Path) -> str:
+    """Return the top-level module or subpackage that a module is part of."""
     return name(path).partition(".")[0]
 
 
 NAMES = {name(path) for path in MODULES}
-IN_THE_HOUSE = [path for path in MODULES if place(path) not in ANNEXES]
-IN_ANNEXES = [path for path in MODULES if place(path) in ANNEXES]
+LAYERED = [path for path in MODULES if top_level(path) not in STANDALONE]
+STANDALONE_MODULES = [path for path in MODULES if top_level(path) in STANDALONE]
 
 
 def imports(path: Path) -> set[str]:
-    """Absolute names of all that a module imports, wherever in it the import stands."""
-    package = ["coachstream", *path.relative_to(HOUSE).parent.parts]
+    """Return the absolute names of all imports of a module, including those in functions."""
+    package = ["coachstream", *path.relative_to(PACKAGE).parent.parts]
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -98,70 +98,70 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def leans_on(path: Path) -> set[str]:
-    """Names of this package's modules that a module imports."""
+def own_imports(path: Path) -> set[str]:
+    """Return the modules of this package that a module imports."""
     ours = {one for one in imports(path) if one.split(".")[0] == "coachstream"}
     names = {one.partition(".")[2] or "__init__" for one in ours}
     return {one for one in names if one in NAMES}
 
 
-def places(path: Path) -> set[str]:
-    """Modules at the top and wings that a module imports, but for its own."""
-    return {one.partition(".")[0] for one in leans_on(path)} - {place(path)}
+def imported_parts(path: Path) -> set[str]:
+    """Return the top-level modules and subpackages that a module imports, except its own."""
+    return {one.partition(".")[0] for one in own_imports(path)} - {top_level(path)}
 
 
-def test_every_module_and_wing_stands_on_a_floor():
-    floors = [one for floor in FLOORS for one in floor]
-    assert len(floors) == len(set(floors))
-    assert {place(path) for path in MODULES} == set(floors) | set(ANNEXES)
+def test_every_module_and_subpackage_has_a_layer():
+    parts = [one for layer in LAYERS for one in layer]
+    assert len(parts) == len(set(parts))
+    assert {top_level(path) for path in MODULES} == set(parts) | set(STANDALONE)
 
 
-@pytest.mark.parametrize("path", IN_THE_HOUSE, ids=name)
+@pytest.mark.parametrize("path", LAYERED, ids=name)
 def test_imports_only_go_down(path):
-    floor = next(number for number, here in enumerate(FLOORS) if place(path) in here)
-    below = set().union(*FLOORS[:floor])
-    allowed = below | ({"emulator"} if place(path) in OPEN_TO_ANNEXES else set())
-    assert places(path) <= allowed
+    layer = next(number for number, parts in enumerate(LAYERS) if top_level(path) in parts)
+    lower = set().union(*LAYERS[:layer])
+    allowed = lower | ({"emulator"} if top_level(path) in MAY_IMPORT_EMULATOR else set())
+    assert imported_parts(path) <= allowed
 
 
-@pytest.mark.parametrize("path", IN_ANNEXES, ids=name)
-def test_annexes_stand_alone(path):
-    assert places(path) <= ANNEXES[place(path)]
+@pytest.mark.parametrize("path", STANDALONE_MODULES, ids=name)
+def test_standalone_subpackages_import_only_what_they_may(path):
+    assert imported_parts(path) <= STANDALONE[top_level(path)]
 
 
 def test_no_imports_go_in_circles():
-    left = {name(path): leans_on(path) - {name(path)} for path in MODULES}
-    while free := {one for one, below in left.items() if not below & left.keys()}:
-        left = {one: below for one, below in left.items() if one not in free}
+    left = {name(path): own_imports(path) - {name(path)} for path in MODULES}
+    while free := {one for one, lower in left.items() if not lower & left.keys()}:
+        left = {one: lower for one, lower in left.items() if one not in free}
     assert left == {}
 
 
-@pytest.mark.parametrize("path", IN_THE_HOUSE, ids=name)
-def test_each_outside_library_has_one_door(path):
+@pytest.mark.parametrize("path", LAYERED, ids=name)
+def test_each_outside_library_has_one_importer(path):
     for imported in imports(path):
-        doors = ONE_DOOR.get(imported.partition(".")[0])
-        assert doors is None or {name(path), place(path)} & doors, imported
+        importers = IMPORTERS.get(imported.partition(".")[0])
+        assert importers is None or {name(path), top_level(path)} & importers, imported
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if {name(p), place(p)} & PURE], ids=name)
+@pytest.mark.parametrize("path", [p for p in MODULES if {name(p), top_level(p)} & PURE], ids=name)
 def test_pure_modules_touch_neither_time_nor_network(path):
     outside = {imported.partition(".")[0] for imported in imports(path)}
     assert not outside & BANNED_IN_PURE
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
-def test_a_module_is_one_idea(path):
+def test_no_module_is_too_long(path):
     assert len(path.read_text().splitlines()) <= LONGEST_MODULE, "make it two modules"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_every_module_can_be_imported_first(path):
-    parts = path.relative_to(HOUSE.parent).with_suffix("").parts
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
     assert importlib.import_module(".".join(part for part in parts if part != "__init__"))
 
 
 def test_importing_sets_nothing_and_loads_no_extra():
-    """In a fresh interpreter: no loop, no handler, no signal, nothing of the extras."""
+    """In a fresh interpreter: no handlers, no signals, and no optional dependencies."""
     script = """
 import logging, signal, sys
 before = signal.getsignal(signal.SIGINT), list(logging.getLogger().handlers)

@@ -1,4 +1,4 @@
-"""Every benchmark runs, in its short form; times are asserted nowhere, for these mean nothing."""
+"""Every benchmark runs in its short form; times are not asserted, as they mean nothing there."""
 
 import os
 import subprocess
@@ -16,15 +16,15 @@ RIVALS = {"by hand", "samsara-api", "dlt"}
 
 @pytest.fixture(scope="module")
 def results():
-    # Coverage would follow every process into its loops, and measure itself.
+    # With coverage in every process, the benchmarks would measure coverage, too.
     env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     command = [sys.executable, "-m", "benchmarks", "--short", "--json"]
     done = subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE)
     return msgspec.json.decode(done.stdout)
 
 
-@pytest.mark.timeout(150)  # it takes well under a minute, on a machine that has nothing else to do
-def test_every_benchmark_runs_and_says_where(results):
+@pytest.mark.timeout(150)  # well under a minute on an idle machine
+def test_every_benchmark_runs_and_describes_the_machine(results):
     assert list(results["benchmarks"]) == list(BENCHMARKS)
     assert all(results["benchmarks"].values())
     assert results["size"] == "short"
@@ -45,7 +45,7 @@ def test_figures_are_sane(results):
                 assert 0 < figure["ratio"]["low"] <= figure["ratio"]["median"]
 
 
-def test_streaming_has_every_rival_at_every_shape(results):
+def test_streaming_has_every_rival_for_every_shape(results):
     rows = results["benchmarks"]["streaming"]
     shapes = {row["what"] for row in rows}
     assert len(shapes) >= 2
@@ -55,13 +55,13 @@ def test_streaming_has_every_rival_at_every_shape(results):
     assert {"by hand", "samsara-api"} <= measured
 
 
-def test_a_backfill_reads_what_there_is_and_is_never_refused(results):
+def test_a_backfill_reads_every_version_and_is_never_refused(results):
     rows = results["benchmarks"]["backfilling"]
-    exact = [row for row in rows if row["what"].startswith(("answers 429", "versions"))]
+    exact = [row for row in rows if row["what"].startswith(("responses with 429", "versions"))]
     assert len(exact) >= 2
     assert all(row["ours"]["high"] == 0 for row in exact)
 
 
-def test_the_readme_tells_of_every_benchmark():
+def test_the_readme_describes_every_benchmark():
     readme = (ROOT / "benchmarks" / "README.md").read_text()
     assert all(f"`{name}`" in readme for name in BENCHMARKS)

@@ -53,12 +53,12 @@ def test_headers_are_found_in_any_case():
     assert error.headers["retry-after"] == "1.5"
 
 
-def test_only_the_first_kilobytes_of_a_body_are_kept():
+def test_only_the_first_kilobytes_of_a_body_are_stored():
     assert len(ApiError(500, "x", body=b"x" * 10**6).body) == 4096
     assert len(UndecodableError("x", body=b"x" * 10**6).body) == 4096
 
 
-def test_a_malformed_session_is_kept_whole():
+def test_a_malformed_session_is_stored_whole():
     assert len(MalformedSessionError("x", raw=b"x" * 10**6).raw) == 10**6
 
 

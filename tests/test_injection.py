@@ -1,4 +1,4 @@
-"""Odd ids, cursors and addresses: they are sent as they are, and can't pose as anything else."""
+"""Odd ids, cursors and URLs are sent unchanged, and can't change the rest of a request."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -58,17 +58,17 @@ def only_request(api):
 
 
 @pytest.mark.parametrize("odd", ODD_IDS, ids=ascii)
-def test_an_odd_id_is_an_id_and_nothing_else_in_assignments(odd):
+def test_an_odd_id_is_sent_unchanged_in_assignments(odd):
     @virtual
     async def run():
         async with feed(client={"retry": RetryPolicy(attempts=1)}) as (api, client, _):
-            spelled = quote(odd, safe="")
-            for asking, expected in (
-                (client.assignments.assign(odd, odd), f"driverId={spelled}&coachId={spelled}"),
-                (client.assignments.unassign(odd), f"driverId={spelled}"),
+            quoted = quote(odd, safe="")
+            for call, expected in (
+                (client.assignments.assign(odd, odd), f"driverId={quoted}&coachId={quoted}"),
+                (client.assignments.unassign(odd), f"driverId={quoted}"),
             ):
                 with pytest.raises(CoachStreamError, match="404|400"):
-                    await asking
+                    await call
                 request = only_request(api)
                 assert (request.method, request.path) == (
                     "PUT",
@@ -79,13 +79,13 @@ def test_an_odd_id_is_an_id_and_nothing_else_in_assignments(odd):
                 api.requests.clear()
             ids: dict[str, Any] = {"driver_ids": [odd, "2"], "coach_ids": [odd]}
             assert [one async for one in client.assignments.list(**ids)] == []
-            assert only_request(api).raw_query == (f"driverIds={spelled}%2C2&coachIds={spelled}")
+            assert only_request(api).raw_query == (f"driverIds={quoted}%2C2&coachIds={quoted}")
 
     run()
 
 
 @pytest.mark.parametrize("odd", ODD_IDS, ids=ascii)
-def test_an_odd_id_is_an_id_and_nothing_else_in_streams(odd):
+def test_an_odd_id_is_sent_unchanged_in_streams(odd):
     @virtual
     async def run():
         async with feed() as (api, client, _):
@@ -93,9 +93,9 @@ def test_an_odd_id_is_an_id_and_nothing_else_in_streams(odd):
                 start_time=LONG_AGO, end_time=api.now, driver_ids=[odd], coach_ids=["1", odd]
             )
             assert [one async for one in stream] == []
-            request, spelled = only_request(api), quote(odd, safe="")
+            request, quoted = only_request(api), quote(odd, safe="")
             assert (request.method, request.path) == ("GET", "/coaching/sessions/stream")
-            assert request.raw_query.endswith(f"&driverIds={spelled}&coachIds=1%2C{spelled}")
+            assert request.raw_query.endswith(f"&driverIds={quoted}&coachIds=1%2C{quoted}")
             assert request.query["driverIds"] == odd
             assert set(request.query) == {"startTime", "endTime", "driverIds", "coachIds"}
 
@@ -103,7 +103,7 @@ def test_an_odd_id_is_an_id_and_nothing_else_in_streams(odd):
 
 
 @pytest.mark.parametrize("odd", ODD_IDS, ids=ascii)
-def test_an_odd_cursor_is_a_cursor_and_nothing_else(odd):
+def test_an_odd_cursor_is_sent_unchanged(odd):
     @virtual
     async def run():
         async with feed(faults=[refuse(403)]) as (api, client, _):
@@ -120,7 +120,7 @@ def test_an_odd_cursor_is_a_cursor_and_nothing_else(odd):
 
 
 @pytest.mark.parametrize("odd", ["\ud83d", "", " ", "\t\r\n", "\u2028", "a,b"], ids=ascii)
-def test_what_can_not_be_an_id_is_refused_before_anything_is_sent(odd):
+def test_an_invalid_id_is_refused_before_anything_is_sent(odd):
     client = Client(TOKEN)
     with pytest.raises(InvalidArgumentError, match="^driver_ids: "):
         client.assignments.list(driver_ids=[odd])
@@ -128,7 +128,7 @@ def test_what_can_not_be_an_id_is_refused_before_anything_is_sent(odd):
         client.sessions.stream(start_time=LONG_AGO, coach_ids=[odd])
 
 
-async def test_a_query_that_storage_has_garbled_is_not_sent():
+async def test_a_garbled_query_from_a_store_is_not_sent():
     store = MemoryStore()
     query = "startTime=2026-01-01T00%3A00%3A00Z"
     garbled = position(query=f"{query} HTTP/1.1\r\nX-Odd: 1\r\n\r\n", origin=query)
@@ -146,11 +146,11 @@ async def test_a_query_that_storage_has_garbled_is_not_sent():
     "url",
     ["http://127.0.0.1:1/\r\nX-Odd: 1", "http://127.0.0.1:1/%0d%0aX", "http://127.0.0.1:1/a b"],
 )
-def test_an_address_can_not_carry_headers(url):
+def test_a_url_can_not_inject_headers(url):
     try:
         client = Client(TOKEN, base_url=url)
     except InvalidArgumentError:
         return
-    spelled = client._transport._url
-    assert spelled.isprintable()
-    assert " " not in spelled
+    used = client._transport._url
+    assert used.isprintable()
+    assert " " not in used

@@ -1,4 +1,4 @@
-"""The search for the token in all output finds what is planted, and nothing else."""
+"""The search for the token in all output finds every planted token, and nothing else."""
 
 import subprocess
 import sys
@@ -47,7 +47,7 @@ def observe(event):
 
 
 def outcomes(folder: Path, bodies: dict[str, str]) -> tuple[dict[str, str], str]:
-    """Run tests with these bodies under the plugin; return what came of each, and the output."""
+    """Run tests with these bodies under the plugin; return their outcomes and the output."""
     tests = [
         f"def test_{name.replace(' ', '_').replace('-', '_')}():\n    {body.strip()}\n"
         for name, body in bodies.items()
@@ -72,26 +72,26 @@ def outcomes(folder: Path, bodies: dict[str, str]) -> tuple[dict[str, str], str]
         text=True,
         cwd=Path(__file__).parents[1],
     )
-    told = {
+    results = {
         line.partition("::")[2].split()[0]: line.split()[1]
         for line in result.stdout.splitlines()
         if "::" in line and line.endswith("%]")
     }
-    return told, result.stdout + result.stderr
+    return results, result.stdout + result.stderr
 
 
 def test_every_planted_leak_is_found_and_not_shown_again(tmp_path):
-    told, output = outcomes(tmp_path, PLANTED)
-    assert len(told) == len(PLANTED), output
-    assert set(told.values()) == {"FAILED"}, output
+    results, output = outcomes(tmp_path, PLANTED)
+    assert len(results) == len(PLANTED), output
+    assert set(results.values()) == {"FAILED"}, output
     assert output.count("shows the token, in: ") >= len(PLANTED)
     assert not leaks.leaks(output)
 
 
-def test_what_is_clean_passes(tmp_path):
-    told, output = outcomes(tmp_path, CLEAN)
-    assert len(told) == len(CLEAN), output
-    assert set(told.values()) == {"PASSED"}, output
+def test_clean_output_passes(tmp_path):
+    results, output = outcomes(tmp_path, CLEAN)
+    assert len(results) == len(CLEAN), output
+    assert set(results.values()) == {"PASSED"}, output
 
 
 def test_the_search_is_on(request: pytest.FixtureRequest):

@@ -102,7 +102,7 @@ def test_constants_hold_the_documented_values():
     }
 
 
-def test_a_session_can_be_encoded_and_read_again():
+def test_a_session_can_be_encoded_and_decoded():
     (session,) = pages.sessions_page(payloads.page(payloads.SESSION)).sessions
     again = msgspec.json.decode(msgspec.json.encode(session), type=CoachingSession)
     assert again == session

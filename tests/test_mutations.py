@@ -1,4 +1,4 @@
-"""The list of deliberate breaks does not rot; trying them is a command of its own."""
+"""The list of mutations is up to date; ``python -m tests.mutations`` runs them."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ INSTALLED = Path(coachstream.__file__).parents[1]
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.promise)
-def test_what_is_to_be_broken_stands_there_once(mutation):
+def test_the_line_to_change_exists_once(mutation):
     assert source(mutation, INSTALLED).read_text().count(mutation.old) == 1
     assert mutation.old != mutation.new
     assert all((ROOT / test).is_file() for test in mutation.tests)

@@ -1,4 +1,4 @@
-"""What the vendor's own SDK reads equals what this library reads, record by record."""
+"""This library reads the same records as the vendor's own SDK."""
 
 import asyncio
 from functools import partial
@@ -19,14 +19,14 @@ NO_LIMITS: dict[str, Any] = {"sessions_per_second": None, "assignments_per_secon
 
 
 def ours(read):
-    """A record of ours as plain values under the API's names, absent ones left out."""
+    """Return our record as plain values under the API's names, without absent ones."""
     return _without_none(msgspec.to_builtins(read))
 
 
 def theirs(read):
-    """The same of a record of theirs."""
+    """Return the SDK's record in the same form."""
     kind = CoachingSession if hasattr(read, "session_status") else CoachAssignment
-    # By way of our struct, so that both spell a moment alike; both sides' values are compared.
+    # Convert to our struct and back, so that both have the same format of times.
     raw = _without_none(read.model_dump(by_alias=True, mode="json"))
     assert set(raw) <= set(kind.__struct_encode_fields__)
     return ours(msgspec.convert(raw, kind))
@@ -40,30 +40,30 @@ def _without_none(value):
     return value
 
 
-async def every_page(ask):
-    """Ask the SDK page after page, as its users have to."""
+async def every_page(call_method):
+    """Read all pages with the SDK, as its users have to."""
     records, after = [], None
     while True:
-        answer = await ask(after=after)
-        records += answer.data
-        after = answer.pagination.end_cursor
-        if not answer.pagination.has_next_page:
+        page = await call_method(after=after)
+        records += page.data
+        after = page.pagination.end_cursor
+        if not page.pagination.has_next_page:
             return records
 
 
-def asker(samsara, method, **arguments):
-    """Return a coroutine function that asks either kind of client."""
+def sdk_method(samsara, method, **arguments):
+    """Return a coroutine function that calls either kind of client."""
 
-    async def ask(**more):
+    async def call_method(**more):
         call = partial(getattr(samsara.coaching, method), **arguments, **more)
         return await (call() if isinstance(samsara, AsyncSamsara) else asyncio.to_thread(call))
 
-    return ask
+    return call_method
 
 
 @pytest_asyncio.fixture(params=["async", "sync"])
 async def official(request):
-    """Build the SDK's client for a URL; it does not close what it opens itself."""
+    """Yield a factory of the SDK's client, which does not close an HTTP client of its own."""
     async with httpx.AsyncClient() as http:
         with httpx.Client() as sync_http:
             if request.param == "async":
@@ -72,11 +72,11 @@ async def official(request):
                 yield partial(Samsara, token=TOKEN, httpx_client=sync_http)
 
 
-async def test_sessions_are_read_alike(official):
+async def test_sessions_are_read_the_same(official):
     world = World(seed=3, sessions=400, changes_per_hour=0)
     async with Emulator(world, token=TOKEN, page_size=(20, 70), **NO_LIMITS) as api:
         theirs_read = await every_page(
-            asker(
+            sdk_method(
                 official(base_url=api.url),
                 "get_coaching_sessions",
                 start_time=LONG_AGO,
@@ -93,49 +93,51 @@ async def test_sessions_are_read_alike(official):
         assert [ours(one) for one in ours_read] == [theirs(one) for one in theirs_read]
 
 
-async def test_assignments_are_read_and_changed_alike(official):
+async def test_assignments_are_read_and_changed_the_same(official):
     async with Emulator(World(changes_per_hour=0), token=TOKEN, **NO_LIMITS) as api:
         samsara = official(base_url=api.url)
         limits = RateLimits(assignments=None)
         async with Client(TOKEN, base_url=api.url, rate_limits=limits) as client:
 
-            async def both():
+            async def read_both():
                 listed = await every_page(
-                    asker(samsara, "get_driver_coach_assignment", include_external_ids=True)
+                    sdk_method(samsara, "get_driver_coach_assignment", include_external_ids=True)
                 )
                 read = client.assignments.list(include_external_ids=True)
                 return [ours(one) async for one in read], [theirs(one) for one in listed]
 
-            we, they = await both()
-            assert we == they
-            assert len(we) > 100
+            ours_listed, theirs_listed = await read_both()
+            assert ours_listed == theirs_listed
+            assert len(ours_listed) > 100
             driver, coach = api.world.drivers[0], api.world.coaches[-1]
-            put = asker(samsara, "put_driver_coach_assignment", driver_id=driver)
+            put = sdk_method(samsara, "put_driver_coach_assignment", driver_id=driver)
             assign, unassign = client.assignments.assign, client.assignments.unassign
 
-            answers = (await put(coach_id=coach)).data, await assign(driver, coach)
-            assert [one.coach_id for one in answers] == [coach, coach]
-            we, they = await both()
-            assert we == they
-            assert driver in {one["driver"]["driverId"] for one in we}
+            changes = (await put(coach_id=coach)).data, await assign(driver, coach)
+            assert [one.coach_id for one in changes] == [coach, coach]
+            ours_listed, theirs_listed = await read_both()
+            assert ours_listed == theirs_listed
+            assert driver in {one["driver"]["driverId"] for one in ours_listed}
 
-            answers = (await put()).data, await unassign(driver)
-            assert [one.coach_id for one in answers] == [None, None]
-            we, they = await both()
-            assert we == they
-            assert driver not in {one["driver"]["driverId"] for one in we}
+            changes = (await put()).data, await unassign(driver)
+            assert [one.coach_id for one in changes] == [None, None]
+            ours_listed, theirs_listed = await read_both()
+            assert ours_listed == theirs_listed
+            assert driver not in {one["driver"]["driverId"] for one in ours_listed}
 
 
 @pytest.mark.parametrize("profile", Profile.every(), ids=str)
-async def test_our_requests_and_theirs_are_answered_alike_under_every_profile(profile):
-    """The emulator has no second face for this library: same pages for the same questions."""
+async def test_our_requests_and_theirs_get_the_same_sessions_under_every_profile(profile):
+    """The emulator treats this library like the SDK: the same requests get the same sessions."""
     world = World(sessions=90, changes_per_hour=0)
     async with Emulator(world, profile=profile, page_size=40, **NO_LIMITS) as api:
         end = api.now
         async with httpx.AsyncClient() as http:
             samsara = AsyncSamsara(token=TOKEN, base_url=api.url, httpx_client=http)
-            ask = asker(samsara, "get_coaching_sessions", start_time=LONG_AGO, end_time=end)
-            listed = [theirs(one) for one in await every_page(ask)]
+            call_method = sdk_method(
+                samsara, "get_coaching_sessions", start_time=LONG_AGO, end_time=end
+            )
+            listed = [theirs(one) for one in await every_page(call_method)]
         limits = RateLimits(sessions=None)
         async with Client(TOKEN, base_url=api.url, rate_limits=limits) as client:
             stream = client.sessions.stream(start_time=LONG_AGO, end_time=end)

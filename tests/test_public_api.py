@@ -1,4 +1,4 @@
-"""The names users may rely on."""
+"""The public names."""
 
 import coachstream
 from coachstream import checkpoints, emulator, errors, testing
@@ -33,12 +33,12 @@ EMULATOR_NAMES = [
 ]
 
 
-def test_the_front_door_offers_exactly_these_names():
+def test_the_package_exports_exactly_these_names():
     assert coachstream.__all__ == NAMES
     assert all(hasattr(coachstream, name) for name in NAMES)
 
 
-def test_the_emulator_offers_exactly_these_names():
+def test_the_emulator_exports_exactly_these_names():
     assert sorted(emulator.__all__) == EMULATOR_NAMES
     assert all(hasattr(emulator, name) for name in EMULATOR_NAMES)
 
@@ -53,7 +53,7 @@ CHECKPOINT_NAMES = [
 ]
 
 
-def test_the_stores_offer_exactly_these_names():
+def test_the_stores_export_exactly_these_names():
     assert sorted(checkpoints.__all__) == sorted(CHECKPOINT_NAMES)
     assert all(hasattr(checkpoints, name) for name in CHECKPOINT_NAMES)
 
@@ -68,13 +68,13 @@ TESTING_NAMES = [
 ]
 
 
-def test_the_test_kit_offers_exactly_these_names_and_the_emulators():
+def test_the_test_kit_exports_exactly_these_names_and_the_emulators():
     assert testing.__all__ == sorted(TESTING_NAMES + EMULATOR_NAMES)
     assert all(hasattr(testing, name) for name in testing.__all__)
     assert contracts.__all__ == ["LedgerContract", "StoreContract"]
 
 
-def test_every_error_is_offered_and_drawn_in_the_tree():
+def test_every_error_is_exported_and_in_the_tree():
     classes = {
         name
         for name, thing in vars(errors).items()
@@ -85,10 +85,10 @@ def test_every_error_is_offered_and_drawn_in_the_tree():
     assert all(name in errors.__doc__ for name in classes)
 
 
-def test_every_public_thing_says_what_it_is():
-    silent = [
+def test_every_public_class_has_a_docstring():
+    undocumented = [
         name
         for name in coachstream.__all__
         if isinstance(getattr(coachstream, name), type) and not getattr(coachstream, name).__doc__
     ]
-    assert silent == []
+    assert undocumented == []

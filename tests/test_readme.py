@@ -28,18 +28,18 @@ BLOCKS = [
 ]
 PROGRAMS = [block for block in BLOCKS if "asyncio.run(" in block]
 FRAGMENTS = [block for block in BLOCKS if "asyncio.run(" not in block]
-NOW = datetime.now(UTC)  # noqa: TID251  # the README's code asks for it, so its world must agree
+NOW = datetime.now(UTC)  # noqa: TID251  # the README's code uses the current time
 
 
 @pytest.fixture
 def world(monkeypatch):
-    """A world of now; a program that asks for Samsara's server gets the emulator."""
+    """Return a world whose time is now, and set a token."""
     monkeypatch.setenv("SAMSARA_API_TOKEN", TOKEN)
     return World(sessions=300, now=NOW, changes_per_hour=0)
 
 
 async def read_enough(program, api):
-    """Run an endless program until it has read all there is, and asked whether there is more."""
+    """Run an endless program until it has read everything and polled once more."""
     task = asyncio.ensure_future(program)
     with suppress(asyncio.CancelledError):
         while not task.done() and sum(not one.served for one in api.requests) < 1:
@@ -55,7 +55,7 @@ async def test_the_readmes_programs_run(code, world, monkeypatch, capsys):
         monkeypatch.setitem(address.REGIONS, "us", api.url)
         programs: list[Coroutine[None, None, None]] = []
         monkeypatch.setattr(asyncio, "run", programs.append)
-        exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})  # noqa: S102  # the point
+        exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})  # noqa: S102  # as the test intends
         (program,) = programs
         await read_enough(program, api)
         served = sum(len(request.served) for request in api.requests)
@@ -64,13 +64,13 @@ async def test_the_readmes_programs_run(code, world, monkeypatch, capsys):
 
 @pytest.mark.parametrize("code", FRAGMENTS, ids=lambda code: code.strip().splitlines()[-1])
 async def test_the_readmes_fragments_run(code, world, monkeypatch, tmp_path):
-    # The README's ids are made up; the world's are not known before it is born.
+    # The README's ids are made up.
     code = code.replace("6112", world.drivers[0]).replace("772", world.coaches[0])
     source = f"async def fragment(client):\n{textwrap.indent(code, '    ')}"
     names = {**vars(coachstream), "datetime": datetime, "timedelta": timedelta, "UTC": UTC}
-    names["since"] = NOW - timedelta(days=1)  # as the README's first program has it
+    names["since"] = NOW - timedelta(days=1)  # as in the README's first program
     monkeypatch.chdir(tmp_path)
-    exec(compile(source, "README.md", "exec"), names)  # noqa: S102  # the point
+    exec(compile(source, "README.md", "exec"), names)  # noqa: S102  # as the test intends
     async with Emulator(world, token=TOKEN, speed=0) as api, Client(base_url=api.url) as client:
         await names["fragment"](client)
 
@@ -88,7 +88,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-async def test_every_example_reads_everything_it_should(path, world, tmp_path, capsys):
+async def test_every_example_reads_everything(path, world, tmp_path, capsys):
     module = load(path)
     arguments = [str(tmp_path / "sessions.db")] if path.stem == "consume" else []
     async with Emulator(world, token=TOKEN, speed=0) as api:

@@ -22,9 +22,9 @@ def test_a_delay_stays_below_the_doubling_ceiling(attempt, first, most, random):
 
 
 @given(st.integers(1, 1000), st.floats(0, 1e9), st.randoms(use_true_random=False))
-def test_retry_after_is_a_minimum(attempt, asked, random):
-    delay = RetryPolicy().delay(attempt, random, at_least=asked)
-    assert asked <= delay <= max(asked, 30.0)
+def test_retry_after_is_a_minimum(attempt, retry_after, random):
+    delay = RetryPolicy().delay(attempt, random, at_least=retry_after)
+    assert retry_after <= delay <= max(retry_after, 30.0)
 
 
 def test_jitter_is_full():
@@ -36,7 +36,7 @@ def test_jitter_is_full():
     assert 3.5 < sum(draws) / len(draws) < 4.5
 
 
-def test_a_call_counts_tries():
+def test_a_call_counts_attempts():
     patience = RetryPolicy(attempts=3).for_a_call()
     assert not patience.is_over(attempt=2, failing_for=1e9)
     assert patience.is_over(attempt=3, failing_for=0)

@@ -1,4 +1,4 @@
-"""What happens to bodies: compression, JSON, and the emulator's own faults."""
+"""Troubles of bodies: compression, JSON, and the emulator's own faults."""
 
 import gzip
 import zlib
@@ -26,22 +26,22 @@ from coachstream.emulator import (
     slow,
     stall,
 )
-from tests.chaos.connections import TROUBLES as _BEFORE
+from tests.chaos.connections import TROUBLES as _EARLIER
 from tests.chaos.connections import trouble
-from tests.chaos.gate import Call, Trouble
+from tests.chaos.proxy import Call, Trouble
 
-_FIRST = len(_BEFORE)
+_FIRST = len(_EARLIER)
 
-MOST = 1_000_000
-"""The ``max_page_bytes`` of clients here."""
+MAX_PAGE_BYTES = 1_000_000
+"""The ``max_page_bytes`` of the clients in these tests."""
 
 
-async def _packed(call: Call, encoding: bytes, body: bytes) -> None:
+async def _send_encoded(call: Call, encoding: bytes, body: bytes) -> None:
     headers = b"Content-Type: application/json\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n"
     await call.ok(headers % (encoding, len(body)), body)
 
 
-async def _plain(call: Call, body: bytes, kind: bytes = b"application/json") -> None:
+async def _send_plain(call: Call, body: bytes, kind: bytes = b"application/json") -> None:
     await call.ok(b"Content-Type: %b\r\nContent-Length: %d\r\n" % (kind, len(body)), body)
 
 
@@ -49,48 +49,50 @@ async def _plain(call: Call, body: bytes, kind: bytes = b"application/json") -> 
 
 
 @trouble(ConnectionLostError)
-async def gzip_that_is_none(call: Call) -> None:
-    await _packed(call, b"gzip", (await call.true_answer(plain=True)).body)
+async def gzip_that_is_not_compressed(call: Call) -> None:
+    await _send_encoded(call, b"gzip", (await call.real_response(plain=True)).body)
 
 
 @trouble(ConnectionLostError)
 async def gzip_with_a_wrong_checksum(call: Call) -> None:
-    body = bytearray(gzip.compress((await call.true_answer(plain=True)).body))
+    body = bytearray(gzip.compress((await call.real_response(plain=True)).body))
     body[-8] ^= 1
-    await _packed(call, b"gzip", bytes(body))
+    await _send_encoded(call, b"gzip", bytes(body))
 
 
 @trouble(UndecodableError)
 async def gzip_cut_off(call: Call) -> None:
-    body = gzip.compress((await call.true_answer(plain=True)).body)
-    await _packed(call, b"gzip", body[: len(body) // 2])
+    body = gzip.compress((await call.real_response(plain=True)).body)
+    await _send_encoded(call, b"gzip", body[: len(body) // 2])
 
 
 @trouble(None)
 async def deflate(call: Call) -> None:
-    await _packed(call, b"deflate", zlib.compress((await call.true_answer(plain=True)).body))
+    await _send_encoded(
+        call, b"deflate", zlib.compress((await call.real_response(plain=True)).body)
+    )
 
 
 @trouble(ConnectionLostError)
 async def deflate_cut_off(call: Call) -> None:
-    body = zlib.compress((await call.true_answer(plain=True)).body)
-    await _packed(call, b"deflate", body[: len(body) // 2])
+    body = zlib.compress((await call.real_response(plain=True)).body)
+    await _send_encoded(call, b"deflate", body[: len(body) // 2])
 
 
 @trouble(ConnectionLostError)
-async def brotli_that_was_not_asked_for(call: Call) -> None:
-    await _packed(call, b"br", (await call.true_answer(plain=True)).body)
+async def brotli_that_was_not_requested(call: Call) -> None:
+    await _send_encoded(call, b"br", (await call.real_response(plain=True)).body)
 
 
 @trouble(None)
-async def an_encoding_nobody_knows(call: Call) -> None:
-    await _packed(call, b"x-unknown", (await call.true_answer(plain=True)).body)
+async def an_unknown_encoding(call: Call) -> None:
+    await _send_encoded(call, b"x-unknown", (await call.real_response(plain=True)).body)
 
 
 @trouble(PageTooLargeError)
 async def a_compression_bomb(call: Call) -> None:
-    await _packed(call, b"gzip", gzip.compress(b" " * (20 * MOST), compresslevel=1))
-    await call.until_left()
+    await _send_encoded(call, b"gzip", gzip.compress(b" " * (20 * MAX_PAGE_BYTES), compresslevel=1))
+    await call.until_client_closes()
 
 
 # JSON
@@ -98,55 +100,55 @@ async def a_compression_bomb(call: Call) -> None:
 
 @trouble(UndecodableError)
 async def json_cut_off(call: Call) -> None:
-    body = (await call.true_answer(plain=True)).body
-    await _plain(call, body[: len(body) // 2])
+    body = (await call.real_response(plain=True)).body
+    await _send_plain(call, body[: len(body) // 2])
 
 
 @trouble(UndecodableError)
-async def json_of_another_kind(call: Call) -> None:
-    await _plain(call, b'[{"data": "' + call.head.hex().encode() + b'"}]')
+async def json_of_another_shape(call: Call) -> None:
+    await _send_plain(call, b'[{"data": "' + call.head.hex().encode() + b'"}]')
 
 
 @trouble(UndecodableError)
-async def nothing_at_all(call: Call) -> None:
-    await _plain(call, b"")
+async def an_empty_body(call: Call) -> None:
+    await _send_plain(call, b"")
 
 
 @trouble(UndecodableError)
-async def nested_without_end(call: Call) -> None:
-    await _plain(call, b'{"data":' + b"[" * 100_000)
+async def json_nested_too_deep(call: Call) -> None:
+    await _send_plain(call, b'{"data":' + b"[" * 100_000)
 
 
 @trouble(UndecodableError)
 async def an_error_page_with_200_that_repeats_the_request(call: Call) -> None:
     page = b"<html><h1>Something went wrong</h1><pre>" + call.head + b"</pre></html>"
-    await _plain(call, page, b"text/html")
+    await _send_plain(call, page, b"text/html")
 
 
 @trouble(ServiceUnavailableError)
 async def an_error_page_with_503_that_repeats_the_request(call: Call) -> None:
     page = b"<html>" + call.head + b"</html>"
-    told = call.head.replace(b"\r\n", b" ")[-2000:]
+    echoed = call.head.replace(b"\r\n", b" ")[-2000:]
     head = b"HTTP/1.1 503 Later\r\nX-Echo: %b\r\nContent-Length: %d\r\n\r\n"
-    await call.send(head % (told, len(page)), page)
+    await call.send(head % (echoed, len(page)), page)
 
 
 @trouble(None)
-async def json_as_text_after_a_byte_order_mark(call: Call) -> None:
-    body = (await call.true_answer(plain=True)).body
-    await _plain(call, b"\xef\xbb\xbf" + body + b"\r\n", b"text/plain; charset=latin-1")
+async def json_as_text_with_a_byte_order_mark(call: Call) -> None:
+    body = (await call.real_response(plain=True)).body
+    await _send_plain(call, b"\xef\xbb\xbf" + body + b"\r\n", b"text/plain; charset=latin-1")
 
 
-# The emulator's own
+# The emulator's own faults
 
 
-def _own(name: str, fault: Fault, error: type[Exception] | None) -> None:
-    async def play(call: Call) -> None:
-        call.gate.api.faults.append(fault)
+def _add_emulator_fault(name: str, fault: Fault, error: type[Exception] | None) -> None:
+    async def run(call: Call) -> None:
+        call.proxy.api.faults.append(fault)
         await call.pass_on()
 
-    play.__name__ = f"emulator_{name}"
-    trouble(error)(play)  # type: ignore[arg-type]  # they are all of our tree
+    run.__name__ = f"emulator_{name}"
+    trouble(error)(run)  # type: ignore[arg-type]  # all are CoachStreamErrors
 
 
 for _name, _fault, _error in (
@@ -159,11 +161,11 @@ for _name, _fault, _error in (
     ("cut_short", cut_short(10), ConnectionLostError),
     ("stall", stall(), AnswerTimeoutError),
     ("slow", slow(30), None),
-    ("oversize", oversize(2 * MOST), PageTooLargeError),
-    ("oversize_gzip", oversize(20 * MOST, gzip=True), PageTooLargeError),
+    ("oversize", oversize(2 * MAX_PAGE_BYTES), PageTooLargeError),
+    ("oversize_gzip", oversize(20 * MAX_PAGE_BYTES, gzip=True), PageTooLargeError),
     ("empty_page", empty_page(), None),
     ("malformed_session", malformed_session(), None),
 ):
-    _own(_name, _fault, _error)
+    _add_emulator_fault(_name, _fault, _error)
 
-TROUBLES: list[Trouble] = _BEFORE[_FIRST:]
+TROUBLES: list[Trouble] = _EARLIER[_FIRST:]

@@ -1,4 +1,4 @@
-"""What happens to connections: names, certificates, resets, silence, and time."""
+"""Troubles of connections: DNS, certificates, resets, silence, and clocks."""
 
 import asyncio
 import errno
@@ -14,7 +14,7 @@ from coachstream import (
     ConnectionLostError,
     ServiceUnavailableError,
 )
-from tests.chaos.gate import Call, Resolver, Stage, Trouble
+from tests.chaos.proxy import Call, Resolver, Stage, Trouble
 from tests.support.virtual_time import pass_time
 
 TROUBLES: list[Trouble] = []
@@ -24,18 +24,18 @@ Play = Callable[[Any], Awaitable[Any]]
 
 def trouble(
     error: type[CoachStreamError] | None,
-    stage: Stage = "answer",
+    stage: Stage = "response",
     *,
-    may_cost: type[CoachStreamError] | None = None,
+    next_error: type[CoachStreamError] | None = None,
 ) -> Callable[[Play], Play]:
-    """Enter a function in the list, with what the library makes of it."""
+    """Add a function to the list, with the error that the library reports."""
 
-    def enter(play: Play) -> Play:
-        name = play.__name__
-        TROUBLES.append(Trouble(name, play, error, stage, may_cost))
-        return play
+    def add(run: Play) -> Play:
+        name = run.__name__
+        TROUBLES.append(Trouble(name, run, error, stage, next_error))
+        return run
 
-    return enter
+    return add
 
 
 # Before there is a connection
@@ -58,7 +58,7 @@ async def the_name_is_found_late(resolver: Resolver) -> object:
 
 
 @trouble(ConnectError, "resolve")
-async def nobody_listens(resolver: Resolver) -> object:
+async def no_server_listens(resolver: Resolver) -> object:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return resolver.address(free.getsockname()[1])
@@ -82,11 +82,11 @@ async def closed_when_accepted(call: Call) -> None:
 @trouble(ConnectionLostError, "accept")
 async def greeted_as_another_protocol(call: Call) -> None:
     await call.send(b"220 mail.example ESMTP\r\n")
-    await call.until_left()
+    await call.until_client_closes()
 
 
 async def _handshake_fails(_: Call) -> None:
-    raise AssertionError("the gate only changes the certificate")
+    raise AssertionError("the proxy only changes the certificate")
 
 
 TROUBLES += [
@@ -99,12 +99,12 @@ TROUBLES += [
 ]
 
 
-# While the answer is waited for
+# Before the response
 
 
 @trouble(AnswerTimeoutError)
 async def silence(call: Call) -> None:
-    await call.until_left()
+    await call.until_client_closes()
 
 
 @trouble(ConnectionLostError)
@@ -115,14 +115,14 @@ async def reset_after_the_request(call: Call) -> None:
 @trouble(ConnectionLostError)
 async def half_closed_after_the_request(call: Call) -> None:
     call.close_half()
-    await call.until_left()
+    await call.until_client_closes()
 
 
 @trouble(AnswerTimeoutError)
 async def headers_byte_by_byte(call: Call) -> None:
-    answer = await call.true_answer()
-    await call.drip(answer.status + b"\r\n" + answer.headers + b"\r\n\r\n", size=1, every=4.0)
-    await call.until_left()
+    response = await call.real_response()
+    await call.drip(response.status + b"\r\n" + response.headers + b"\r\n\r\n", size=1, every=4.0)
+    await call.until_client_closes()
 
 
 @trouble(ConnectionLostError)
@@ -141,24 +141,24 @@ async def closed_in_the_headers(call: Call) -> None:
 
 
 async def _half(call: Call) -> None:
-    answer = await call.true_answer()
-    length = b"Content-Length: %d\r\n" % len(answer.body)
-    await call.ok(answer.content + length, answer.body[: len(answer.body) // 2])
+    response = await call.real_response()
+    length = b"Content-Length: %d\r\n" % len(response.body)
+    await call.ok(response.content + length, response.body[: len(response.body) // 2])
 
 
 @trouble(AnswerTimeoutError)
 async def body_byte_by_byte(call: Call) -> None:
-    answer = await call.true_answer(plain=True)
-    await call.ok(answer.content + b"Content-Length: %d\r\n" % (1000 + len(answer.body)), b"")
-    await call.drip(answer.body + b" " * 1000, size=1, every=4.0)
-    await call.until_left()
+    response = await call.real_response(plain=True)
+    await call.ok(response.content + b"Content-Length: %d\r\n" % (1000 + len(response.body)), b"")
+    await call.drip(response.body + b" " * 1000, size=1, every=4.0)
+    await call.until_client_closes()
 
 
 @trouble(None)
 async def body_in_drips_but_in_time(call: Call) -> None:
-    answer = await call.true_answer()
-    await call.ok(answer.content + b"Content-Length: %d\r\n" % len(answer.body), b"")
-    await call.drip(answer.body, size=1 + len(answer.body) // 30, every=1.0)
+    response = await call.real_response()
+    await call.ok(response.content + b"Content-Length: %d\r\n" % len(response.body), b"")
+    await call.drip(response.body, size=1 + len(response.body) // 30, every=1.0)
 
 
 @trouble(ServiceUnavailableError)
@@ -170,7 +170,7 @@ async def a_refusal_whose_body_never_ends(call: Call) -> None:
 @trouble(AnswerTimeoutError)
 async def half_a_body_and_silence(call: Call) -> None:
     await _half(call)
-    await call.until_left()
+    await call.until_client_closes()
 
 
 @trouble(ConnectionLostError)
@@ -189,10 +189,10 @@ async def closed_in_the_body(call: Call) -> None:
 async def half_closed_in_the_body(call: Call) -> None:
     await _half(call)
     call.close_half()
-    await call.until_left()
+    await call.until_client_closes()
 
 
-# After the answer, on a connection that was to be kept
+# After the response, on a connection kept alive
 
 
 @trouble(None)
@@ -205,49 +205,49 @@ async def closed_after_the_answer(call: Call) -> None:
 async def half_closed_after_the_answer(call: Call) -> None:
     await call.pass_on()
     call.close_half()
-    await call.until_left()
+    await call.until_client_closes()
 
 
-@trouble(None, may_cost=ConnectionLostError)
+@trouble(None, next_error=ConnectionLostError)
 async def reset_after_the_answer(call: Call) -> None:
     await call.pass_on()
-    await call.wait(0.001)  # a reset would take back what has not been read
+    await call.wait(0.001)  # a reset discards data that have not been read
     call.reset()
 
 
 @trouble(None)
-async def a_timeout_told_on_the_idle_connection(call: Call) -> None:
+async def a_408_on_the_idle_connection(call: Call) -> None:
     await call.pass_on()
     await call.send(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
     call.close()
 
 
-# The time of day
+# The clock
 
 
 @trouble(None)
-async def the_clock_leaps_three_days_ahead(call: Call) -> None:
-    call.gate.clock.leapt += timedelta(days=3)
+async def the_clock_jumps_three_days_ahead(call: Call) -> None:
+    call.proxy.clock.leapt += timedelta(days=3)
     await call.pass_on()
 
 
 @trouble(None)
-async def the_clock_leaps_forty_days_ahead(call: Call) -> None:
-    call.gate.clock.leapt += timedelta(days=40)
+async def the_clock_jumps_forty_days_ahead(call: Call) -> None:
+    call.proxy.clock.leapt += timedelta(days=40)
     await call.pass_on()
 
 
 @trouble(None)
-async def the_clock_leaps_a_year_back(call: Call) -> None:
-    call.gate.clock.leapt -= timedelta(days=365)
+async def the_clock_jumps_a_year_back(call: Call) -> None:
+    call.proxy.clock.leapt -= timedelta(days=365)
     await call.pass_on()
 
 
 @trouble(ServiceUnavailableError)
-async def the_clock_leaps_while_a_wait_is_asked_for(call: Call) -> None:
-    date = f"{call.gate.clock.now():%a, %d %b %Y %H:%M:%S} GMT".encode()
+async def the_clock_jumps_during_retry_after(call: Call) -> None:
+    date = f"{call.proxy.clock.now():%a, %d %b %Y %H:%M:%S} GMT".encode()
     await call.send(
         b"HTTP/1.1 503 Later\r\nDate: %b\r\nRetry-After: %b\r\nContent-Length: 0\r\n\r\n"
         % (date, date)
     )
-    call.gate.clock.leapt -= timedelta(days=10)
+    call.proxy.clock.leapt -= timedelta(days=10)

@@ -1,10 +1,11 @@
-"""Who lives through the troubles: each way into the library, and what it must have done."""
+"""The subjects of the tests: each way to use the library, and the result it must have."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from random import Random
 from typing import TypeVar
 
@@ -25,103 +26,103 @@ from tests.support.virtual_time import LeapingClock, pass_time
 T = TypeVar("T")
 Key = tuple[str, str]
 
-PATIENCE = 5
-"""Errors that end a try and are followed by another; no script has as many."""
+MOST_ERRORS = 5
+"""The most errors after which a call is repeated; no script causes as many."""
 
 
 @dataclass
-class Scene:
-    """A client, what it talks to, and what came of it."""
+class Scenario:
+    """A client, its emulator, and the events and errors."""
 
     api: Emulator
     client: Client
     clock: LeapingClock
     events: list[Event]
-    raised: list[CoachStreamError] = field(default_factory=list)
-    """What the library would not mend by itself."""
+    errors: list[CoachStreamError] = field(default_factory=list)
+    """Errors that the library raised."""
 
-    async def insist(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask again and again, as a user would after looking at the error."""
+    async def keep_trying(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a call until it succeeds, as a user would after an error."""
         while True:
             try:
-                return await ask()
+                return await call()
             except CoachStreamError as error:
-                self.raised.append(error)
-                if len(self.raised) > PATIENCE:
+                self.errors.append(error)
+                if len(self.errors) > MOST_ERRORS:
                     raise
 
     @property
     def sessions(self) -> list[Key]:
-        """What is to be delivered, in the feed's order."""
+        """The versions to deliver, in the order of the feed."""
         latest = self.api.world.latest()
         return [one for one in self.api.world.versions() if one in latest]
 
-    def named(self, error: MalformedSessionError) -> Key:
-        """Return the version that could not be read."""
+    def key_of_malformed(self, error: MalformedSessionError) -> Key:
+        """Return the key of a version that could not be read."""
         (one,) = (version for version in self.sessions if version[0] == error.session_id)
         return one
 
 
-async def stream(scene: Scene) -> None:
-    """Loop over sessions; whatever is raised, go on with the loop."""
-    got = []
+async def stream(scenario: Scenario) -> None:
+    """Loop over sessions, and continue after errors."""
+    delivered = []
 
     async def settle(error: MalformedSessionError) -> None:
-        got.append(scene.named(error))
+        delivered.append(scenario.key_of_malformed(error))
 
-    feed = scene.client.sessions.stream(
-        start_time=LONG_AGO, end_time=scene.api.now, on_malformed=settle
+    feed = scenario.client.sessions.stream(
+        start_time=LONG_AGO, end_time=scenario.api.now, on_malformed=settle
     )
     while True:
         try:
-            got.append(key(await scene.insist(feed.__anext__)))
+            delivered.append(key(await scenario.keep_trying(feed.__anext__)))
         except StopAsyncIteration:
             break
-    assert got == scene.sessions
+    assert delivered == scenario.sessions
 
 
-async def backfill(scene: Scene) -> None:
-    """Loop over the same sessions, read by windows; whatever is raised, go on with the loop."""
-    got = []
+async def backfill(scenario: Scenario) -> None:
+    """Loop over the same sessions, read by windows, and continue after errors."""
+    delivered = []
 
     async def settle(error: MalformedSessionError) -> None:
-        got.append(scene.named(error))
+        delivered.append(scenario.key_of_malformed(error))
 
-    first = min(at for _, at in scene.sessions)
-    async with scene.client.sessions.backfill(
+    first = min(at for _, at in scenario.sessions)
+    async with scenario.client.sessions.backfill(
         start_time=datetime.fromisoformat(first),
-        end_time=scene.api.now,
+        end_time=scenario.api.now,
         readers=3,
         on_malformed=settle,
     ) as feed:
         with suppress(StopAsyncIteration):
             while True:
-                got.append(key(await scene.insist(feed.__anext__)))
-    assert got == scene.sessions
+                delivered.append(key(await scenario.keep_trying(feed.__anext__)))
+    assert delivered == scenario.sessions
 
 
-async def follow(scene: Scene) -> None:
-    """Follow what goes on happening, with waits between."""
-    got = []
+async def follow(scenario: Scenario) -> None:
+    """Follow new sessions, with pauses between them."""
+    delivered = []
 
     async def settle(error: MalformedSessionError) -> None:
-        got.append(scene.named(error))
+        delivered.append(scenario.key_of_malformed(error))
 
-    async with scene.client.sessions.stream(start_time=LONG_AGO, on_malformed=settle) as feed:
+    async with scenario.client.sessions.stream(start_time=LONG_AGO, on_malformed=settle) as feed:
         for pause in (0.0, 3.0, 600.0):
-            while len(got) < len(scene.sessions):
-                got.append(key(await scene.insist(feed.__anext__)))
+            while len(delivered) < len(scenario.sessions):
+                delivered.append(key(await scenario.keep_trying(feed.__anext__)))
             await pass_time(pause)
-            scene.api.world.add_session()
-        got.append(key(await scene.insist(feed.__anext__)))
-    assert got == scene.sessions
+            scenario.api.world.add_session()
+        delivered.append(key(await scenario.keep_trying(feed.__anext__)))
+    assert delivered == scenario.sessions
 
 
-async def consumer(scene: Scene) -> None:
-    """Have sessions handled; whatever is raised, begin again with the same store."""
+async def consumer(scenario: Scenario) -> None:
+    """Consume sessions, and start again with the same store after errors."""
     store, ledger, chance = MemoryStore(), MemoryLedger(), Random(1)
     handled: dict[str, list[Key]] = defaultdict(list)
-    end = scene.api.now
+    end = scenario.api.now
 
     async def handle(session: CoachingSession) -> None:
         await pass_time(chance.random())
@@ -129,66 +130,68 @@ async def consumer(scene: Scene) -> None:
 
     async def run() -> None:
         await consume(
-            scene.client.sessions.stream(start_time=LONG_AGO, end_time=end),
+            scenario.client.sessions.stream(start_time=LONG_AGO, end_time=end),
             handle,
             name="it",
             store=store,
             concurrency=3,
             on_failure="skip",
             ledger=ledger,
-            observer=scene.events.append,
-            clock=scene.clock,
+            observer=scenario.events.append,
+            clock=scenario.clock,
             random=Random(1),
         )
 
-    await scene.insist(run)
+    await scenario.keep_trying(run)
     skipped = [one.session_id async for one in ledger.list()]
     for versions in handled.values():
-        assert versions == sorted(versions, key=scene.sessions.index)
-    got = [one for versions in handled.values() for one in versions]
-    assert sorted(got) == sorted(one for one in scene.sessions if one[0] not in skipped)
+        assert versions == sorted(versions, key=scenario.sessions.index)
+    delivered = [one for versions in handled.values() for one in versions]
+    assert sorted(delivered) == sorted(one for one in scenario.sessions if one[0] not in skipped)
 
 
-async def assignment_list(scene: Scene) -> None:
-    """List who coaches whom; whatever is raised, go on with the list."""
-    listing, got = scene.client.assignments.list(), []
+async def assignment_list(scenario: Scenario) -> None:
+    """List the assignments, and continue after errors."""
+    listing, delivered = scenario.client.assignments.list(), []
     while True:
         try:
-            got.append(await scene.insist(listing.__anext__))
+            delivered.append(await scenario.keep_trying(listing.__anext__))
         except StopAsyncIteration:
             break
-    assert [(one.driver.driver_id, one.coach_id) for one in got] == list(
-        scene.api.world.assignments.items()
+    assert [(one.driver.driver_id, one.coach_id) for one in delivered] == list(
+        scenario.api.world.assignments.items()
     )
 
 
-async def assign(scene: Scene) -> None:
-    """Give several drivers a coach, each until it is done."""
-    world = scene.api.world
-    for place, driver in enumerate(world.drivers[:4]):
-        coach = world.coaches[place]
-        change = await scene.insist(lambda d=driver, c=coach: scene.client.assignments.assign(d, c))  # type: ignore[misc]  # bound now
+async def assign(scenario: Scenario) -> None:
+    """Assign a coach to several drivers, each until it succeeds."""
+    world = scenario.api.world
+    for index, driver in enumerate(world.drivers[:4]):
+        coach = world.coaches[index]
+        change = await scenario.keep_trying(
+            partial(scenario.client.assignments.assign, driver, coach)
+        )
         assert (change.driver.driver_id, change.coach_id) == (driver, coach)
         assert world.assignments[driver] == coach
 
 
-async def unassign(scene: Scene) -> None:
-    """Take several drivers' coach away, each until it is done."""
-    world = scene.api.world
+async def unassign(scenario: Scenario) -> None:
+    """Unassign the coach of several drivers, each until it succeeds."""
+    world = scenario.api.world
     for driver in world.drivers[:4]:
-        change = await scene.insist(lambda d=driver: scene.client.assignments.unassign(d))  # type: ignore[misc]  # bound now
+        change = await scenario.keep_trying(partial(scenario.client.assignments.unassign, driver))
         assert (change.driver.driver_id, change.coach_id) == (driver, None)
         assert driver not in world.assignments
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One way into the library."""
+    """One way to use the library."""
 
-    run: Callable[[Scene], Awaitable[None]]
-    """Does its work to the end and checks it; what must be mended by hand, it insists on."""
+    run: Callable[[Scenario], Awaitable[None]]
+    """Does its work, repeats calls that raise, and checks the result."""
     per_second: int
-    """Requests that may leave in any one second."""
+    """Requests allowed in any one second."""
 
 
 SUBJECTS: Mapping[str, Subject] = {

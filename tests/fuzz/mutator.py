@@ -1,4 +1,4 @@
-"""Bytes that are nearly right: a seeded generator of mutations."""
+"""A seeded generator of nearly valid inputs."""
 
 import json
 from random import Random
@@ -25,14 +25,14 @@ _LONGEST = 20_000
 
 
 class Mutator:
-    """Makes new inputs of those it has."""
+    """Makes new inputs by changing those of its pool."""
 
     def __init__(self, seeds: list[bytes], chance: Random) -> None:
         self.pool = list(seeds)
         self._chance = chance
 
     def draw(self) -> bytes:
-        """Return an input with one to eight things changed."""
+        """Return an input with one to eight changes."""
         data = self._chance.choice(self.pool)
         if self._chance.random() < 0.4:
             data = self._changed_value(data)
@@ -56,8 +56,8 @@ class Mutator:
                 new = data[start:end] * chance.choice((2, 2, 30))
             case 4:
                 other = chance.choice(self.pool)
-                place = chance.randint(0, len(other))
-                new = other[place : place + chance.choice((1, 10, 100, 1000))]
+                offset = chance.randint(0, len(other))
+                new = other[offset : offset + chance.choice((1, 10, 100, 1000))]
             case 5:
                 new = bytes(byte ^ (1 << chance.randrange(8)) for byte in data[start:end])
             case _:
@@ -65,7 +65,7 @@ class Mutator:
         return data[:start] + new + data[end:]
 
     def _changed_value(self, data: bytes) -> bytes:
-        """Change a place of what the bytes mean, if they mean anything."""
+        """Change some value of the JSON, if the bytes are JSON."""
         first, newline, rest = data.partition(b"\n")
         sealed = bool(newline) and first.startswith(b"{")
         try:
@@ -73,13 +73,13 @@ class Mutator:
         except (ValueError, RecursionError):
             return self._changed_bytes(data)
         for _ in range(self._chance.choice((1, 1, 2, 4))):
-            value = self._elsewhere(value)
+            value = self._changed_somewhere(value)
         text = json.dumps(value, ensure_ascii=self._chance.random() < 0.5).encode(
             errors="surrogatepass"
         )
         return first + b"\n" + text if sealed else text
 
-    def _elsewhere(self, value: Any) -> Any:
+    def _changed_somewhere(self, value: Any) -> Any:
         chance = self._chance
         if not isinstance(value, dict | list) or not value or chance.random() < 0.15:
             return chance.choice(VALUES)
@@ -91,5 +91,5 @@ class Mutator:
         elif chance.random() < 0.1 and isinstance(copy, list):
             copy.insert(key, copy[key])
         else:
-            copy[key] = self._elsewhere(copy[key])
+            copy[key] = self._changed_somewhere(copy[key])
         return copy

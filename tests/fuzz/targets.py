@@ -1,4 +1,4 @@
-"""What fuzzing begins with, and what it has found."""
+"""The targets of fuzzing, and their inputs to start from."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,36 +11,36 @@ from coachstream.checkpoints.stored import Stored, seal
 from coachstream.emulator import Emulator, World
 from coachstream.feed.fetcher import PATH as STREAM
 from tests.contracts.positions import full, position
-from tests.fuzz import places, readers
+from tests.fuzz import checkpoint, wire
 from tests.support import payloads
 
 FOLDER = Path(__file__).parent / "corpus"
 
 TARGETS: Mapping[str, Callable[[bytes], str]] = {
-    "wire": readers.check,
-    "checkpoint": places.check,
+    "wire": wire.check,
+    "checkpoint": checkpoint.check,
 }
-"""What can be fuzzed: each raises when a promise is broken."""
+"""The checks by target; each raises an exception when a promise is broken."""
 
-KEPT = sorted(path for path in FOLDER.glob("*/*") if path.parent.name in TARGETS)
-"""The committed inputs: each was interesting once, and some broke something."""
+CORPUS = sorted(path for path in FOLDER.glob("*/*") if path.parent.name in TARGETS)
+"""The committed inputs; some of them once broke a promise."""
 
 
 def seeds(target: str) -> list[bytes]:
-    """Return what mutations begin with: what is real, and what was found."""
-    found = [path.read_bytes() for path in KEPT if path.parent.name == target]
-    return found + (_answers() if target == "wire" else _checkpoints())
+    """Return the inputs to mutate: real ones, and those of the corpus."""
+    found = [path.read_bytes() for path in CORPUS if path.parent.name == target]
+    return found + (_responses() if target == "wire" else _checkpoints())
 
 
-def keep(target: str, data: bytes) -> Path:
-    """Save an input for `KEPT`."""
+def save(target: str, data: bytes) -> Path:
+    """Save an input in the corpus."""
     path = FOLDER / target / sha256(data).hexdigest()[:16]
     path.write_bytes(data)
     return path
 
 
-def _answers() -> list[bytes]:
-    """Return bodies as the emulator sends them, and as they are documented."""
+def _responses() -> list[bytes]:
+    """Return bodies as sent by the emulator and as documented."""
     world = World(3, drivers=5, sessions=40, changes_per_hour=0)
     emulator = Emulator(world, page_size=3)
     bodies = []

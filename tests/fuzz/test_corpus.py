@@ -1,4 +1,4 @@
-"""Every committed input again, and short runs with inputs of today."""
+"""Every committed input, and short runs with new inputs."""
 
 import asyncio
 import gc
@@ -20,33 +20,33 @@ from coachstream.checkpoints.encoding import decode, encode
 from coachstream.checkpoints.stored import Stored, restore, unseal
 from tests.contracts.positions import full, position, positions
 from tests.fuzz import __main__ as command
-from tests.fuzz import places, targets
+from tests.fuzz import checkpoint, targets
 from tests.fuzz.mutator import Mutator
 
 REAL = {target: targets.seeds(target) for target in targets.TARGETS}
 
 
 @pytest.fixture(autouse=True)
-def _no_rubbish_is_collected_meanwhile():
-    """A finalizer that runs deep in nested JSON fails for want of stack, whosever it is."""
+def _no_garbage_collection():
+    """A finalizer that runs deep in nested JSON would exceed the recursion limit."""
     gc.collect()
     gc.disable()
     yield
     gc.enable()
 
 
-@pytest.mark.parametrize("path", targets.KEPT, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_what_was_found_once_stays_mended(path):
+@pytest.mark.parametrize("path", targets.CORPUS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_committed_input_breaks_no_promise(path):
     assert targets.TARGETS[path.parent.name](path.read_bytes())
 
 
 def test_the_corpus_is_small():
-    assert len(targets.KEPT) > 30
-    assert sum(path.stat().st_size for path in targets.KEPT) < 150_000
+    assert len(targets.CORPUS) > 30
+    assert sum(path.stat().st_size for path in targets.CORPUS) < 150_000
 
 
 @pytest.mark.parametrize("target", targets.TARGETS)
-def test_what_mutations_begin_with_is_in_order(target):
+def test_the_inputs_to_mutate_are_valid(target):
     outcomes = {targets.TARGETS[target](seed) for seed in REAL[target]}
     wanted = {"wire": ("page:session", "assignments", "change"), "checkpoint": ("position",)}
     for outcome in wanted[target]:
@@ -66,14 +66,14 @@ def test_nearly_right_bytes_keep_the_promises(target, seed):
 
 
 @given(positions)
-def test_a_position_comes_back_as_it_was(kept):
-    assert decode("it", encode(kept)) == kept
+def test_a_position_is_restored_unchanged(original):
+    assert decode("it", encode(original)) == original
 
 
-@given(st.integers(0, len(places.SEALED) * 8 - 1))
+@given(st.integers(0, len(checkpoint.SEALED) * 8 - 1))
 @settings(max_examples=300)
-def test_a_checkpoint_with_one_bit_turned_is_no_other_checkpoint(bit):
-    damaged = bytearray(places.SEALED)
+def test_a_checkpoint_with_one_flipped_bit_is_damaged(bit):
+    damaged = bytearray(checkpoint.SEALED)
     damaged[bit // 8] ^= 1 << bit % 8
     with pytest.raises(CheckpointError):
         unseal("it", bytes(damaged))
@@ -81,7 +81,7 @@ def test_a_checkpoint_with_one_bit_turned_is_no_other_checkpoint(bit):
 
 @given(st.binary(max_size=80), st.integers(0, 2**32))
 @settings(max_examples=40)
-def test_a_file_with_anything_in_it_is_read_or_found_damaged(data, seed):
+def test_any_file_is_read_or_found_damaged(data, seed):
     mutated = Mutator(REAL["checkpoint"], Random(seed)).draw()
 
     async def load(directory):
@@ -92,14 +92,14 @@ def test_a_file_with_anything_in_it_is_read_or_found_damaged(data, seed):
         for content in (data, mutated, whole + data):
             path.write_bytes(content)
             try:
-                kept = await store.load("it")
+                restored = await store.load("it")
             except CheckpointError as error:
-                # What is damaged is not replaced either.
+                # A damaged file is not overwritten either.
                 with pytest.raises(type(error)):
                     await store.save("it", position("new"), after=1)
                 assert path.read_bytes() == content
             else:
-                assert kept == restore("it", unseal("it", content))
+                assert restored == restore("it", unseal("it", content))
 
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(load(Path(directory)))
@@ -109,7 +109,7 @@ ODD_COLUMNS = st.one_of(
     st.none(),
     st.binary(max_size=30),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
-    st.floats(allow_nan=False),  # which SQLite takes for NULL
+    st.floats(allow_nan=False),  # SQLite stores NaN as NULL
     st.integers(-(2**63), 2**63 - 1),
     st.sampled_from(REAL["checkpoint"]),
 )
@@ -117,25 +117,25 @@ ODD_COLUMNS = st.one_of(
 
 @given(revision=ODD_COLUMNS, value=ODD_COLUMNS)
 @settings(max_examples=60)
-def test_a_row_with_anything_in_it_is_read_or_found_damaged(revision, value):
+def test_any_row_is_read_or_found_damaged(revision, value):
     async def load(path):
         async with SqliteStore(path) as store:
             await store.save("it", position("c"), after=0)
-        _tamper(path, revision, value)
+        _overwrite(path, revision, value)
         async with SqliteStore(path) as store:
             try:
-                kept = await store.load("it")
+                restored = await store.load("it")
             except CheckpointError:
                 return
-            assert kept is not None
-            assert type(kept.revision) is int
-            assert kept.revision >= 1
+            assert restored is not None
+            assert type(restored.revision) is int
+            assert restored.revision >= 1
 
     with tempfile.TemporaryDirectory() as directory:
-        asyncio.run(load(Path(directory) / "places.db"))
+        asyncio.run(load(Path(directory) / "checkpoints.db"))
 
 
-def _tamper(path, revision, value):
+def _overwrite(path, revision, value):
     with closing(sqlite3.connect(path)) as connection:
         for column, content in (("revision", revision), ("value", value)):
             if content is not None:
@@ -150,7 +150,7 @@ def test_a_revision_that_is_no_number_is_damage(revision):
         restore("it", Stored(revision, encode(full(0))))
 
 
-def test_a_label_nested_without_end_is_damage():
+def test_a_label_nested_too_deep_is_damage():
     with pytest.raises(CorruptCheckpointError):
         unseal("it", b'{"x":' + b"[" * 100_000)
 
@@ -158,10 +158,10 @@ def test_a_label_nested_without_end_is_damage():
 # The command
 
 
-def test_the_command_runs_and_says_what_it_did(capsys):
+def test_the_command_runs_and_reports_its_cases(capsys):
     assert command.main(["--minutes", "0.002", "--seed", "7"]) == 0
-    said = capsys.readouterr().out
-    assert said.count("seed 7") == len(targets.TARGETS)
+    output = capsys.readouterr().out
+    assert output.count("seed 7") == len(targets.TARGETS)
 
 
 def test_a_broken_promise_is_saved_shortened_and_can_be_replayed(monkeypatch, tmp_path, capsys):
@@ -186,12 +186,12 @@ def test_a_mutator_repeats_itself_for_the_same_seed():
     assert draws[0] == draws[1] != draws[2]
 
 
-def test_damage_that_passes_for_a_place_would_be_noticed(monkeypatch):
-    """The check itself can fail: with the checksum left out it does."""
+def test_undetected_damage_would_be_noticed(monkeypatch):
+    """The check itself can fail: it does so without the checksum."""
     monkeypatch.setattr("coachstream.checkpoints.stored._checksum", lambda _: "any")
     unsealed = partial(unseal, "it")
-    sealed = msgspec.json.encode({"revision": 3, "sha256": "any"}) + b"\n" + places.SOUND.value
-    monkeypatch.setattr(places, "SEALED", sealed)
-    assert unsealed(sealed) == places.SOUND
-    with pytest.raises(AssertionError, match="passed for another place"):
-        places.check(b"\x00\x8d\x01x")
+    sealed = msgspec.json.encode({"revision": 3, "sha256": "any"}) + b"\n" + checkpoint.SOUND.value
+    monkeypatch.setattr(checkpoint, "SEALED", sealed)
+    assert unsealed(sealed) == checkpoint.SOUND
+    with pytest.raises(AssertionError, match="passed for another checkpoint"):
+        checkpoint.check(b"\x00\x8d\x01x")

@@ -1,9 +1,8 @@
-"""Random histories of a consumer: a world that lives on, a network that fails, handlers that take
-their time or fail, and crashes that leave nothing but what the store has.
+"""Random histories of a consumer: a changing world, a failing network, slow or failing handlers,
+and crashes after which only the stored checkpoint is left.
 
-A history is drawn by hypothesis, lived on virtual time, and remembered by a `Witness` that knows
-what was served, what was handled and what was saved. Each promise has a file of its own that asks
-the witness about it.
+Hypothesis draws a history, it runs on virtual time, and a `Recorder` records what was served,
+handled and saved. Each promise has a test file of its own that checks the recorder.
 """
 
 import asyncio
@@ -44,18 +43,18 @@ from coachstream.telemetry import (
     RequestStarted,
 )
 from tests.support.emulated import LONG_AGO, key
-from tests.support.rim import Rim, client_at
+from tests.support.in_memory import InMemoryExchange, client_in_memory
 from tests.support.virtual_time import LoopClock, VirtualLoop, pass_time
 
 HISTORIES = int(os.environ.get("COACHSTREAM_HISTORIES", "400"))
-"""How many histories each promise is tried on."""
+"""Histories per promise."""
 
-thoroughly = settings(
+many_examples = settings(
     max_examples=HISTORIES, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
-QUIET = 120.0
-"""Seconds without anything new after which a consumer has caught up."""
+CATCH_UP_SECONDS = 120.0
+"""A consumer has caught up after this many seconds without anything new."""
 
 FAULTS = (
     serve(),
@@ -76,7 +75,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class History:
-    """What is drawn."""
+    """One history, as drawn."""
 
     seed: int
     sessions: int
@@ -84,15 +83,17 @@ class History:
     page_size: tuple[int, int]
     profile: Profile
     faults: tuple[Fault, ...]
-    acts: tuple[tuple[float, str], ...]
+    changes: tuple[tuple[float, str], ...]
+    """The pause before each change of the world, and its kind."""
     concurrency: int
     max_unsettled: int
-    slowness: float
+    handling_seconds: float
+    """The longest time that a handler takes."""
     failure_rate: float
     readers: int
-    """With more than one, the past is read by windows."""
-    lives: tuple[tuple[float, str], ...]
-    """How long each run lasts, and how it ends: crash, cancel, close or fail."""
+    """With more than one, the backfill is read by windows."""
+    runs: tuple[tuple[float, str], ...]
+    """The length of each run of the consumer, and its end: crash, cancel, close or fail."""
 
 
 @st.composite
@@ -106,7 +107,7 @@ def histories(draw: st.DrawFn) -> History:
         page_size=(low, low + draw(st.integers(0, 5))),
         profile=draw(st.sampled_from(Profile.every())),
         faults=tuple(draw(st.lists(st.sampled_from(FAULTS), max_size=8))),
-        acts=tuple(
+        changes=tuple(
             draw(
                 st.lists(
                     st.tuples(
@@ -119,10 +120,10 @@ def histories(draw: st.DrawFn) -> History:
         ),
         concurrency=draw(st.integers(1, 6)),
         max_unsettled=draw(st.integers(1, 30)),
-        slowness=draw(st.sampled_from([0.0, 0.01, 1.0, 10.0])),
+        handling_seconds=draw(st.sampled_from([0.0, 0.01, 1.0, 10.0])),
         failure_rate=draw(st.sampled_from([0.0, 0.0, 0.1, 0.4])),
         readers=draw(st.sampled_from([1, 1, 2, 5])),
-        lives=tuple(
+        runs=tuple(
             draw(
                 st.lists(
                     st.tuples(
@@ -135,186 +136,191 @@ def histories(draw: st.DrawFn) -> History:
     )
 
 
-class Died(Exception):  # noqa: N818  # an event, not an error
-    """Raised by a handler that ends its consumer's life."""
+class HandlerError(Exception):
+    """Raised by a handler on purpose."""
 
 
-class Witness:
-    """Remembers what was handled, and what each saved position claimed was."""
+class Recorder:
+    """Records what was handled, and what each saved position claims is settled."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
         self.handled: set[Key] = set()
-        self.begun: dict[tuple[int, str], list[Key]] = defaultdict(list)
-        """What handlers were begun with, by life and driver."""
-        self.together: list[str] = []
-        """Drivers of whom two sessions were handled at once."""
-        self.again: set[Key] = set()
-        """Versions handled though the position that their life began with had them settled."""
-        self.lies: set[Key] = set()
-        """Versions that a saved position has settled and nobody had handled."""
-        self.backward: list[int] = []
-        """Revisions that were not one more than the last."""
+        self.started: dict[tuple[int, str], list[Key]] = defaultdict(list)
+        """The versions whose handler was started, by run and driver."""
+        self.concurrent: list[str] = []
+        """Drivers with two sessions that were handled at once."""
+        self.redelivered: set[Key] = set()
+        """Versions that were handled again after they had been saved as settled."""
+        self.false_claims: set[Key] = set()
+        """Versions that a saved position claims are settled, but that were not handled."""
+        self.wrong_revisions: list[int] = []
+        """Revisions that did not follow the one before."""
         self.left_running: list[str] = []
-        """Tasks that outlived their consumer."""
-        self.late: list[Key] = []
-        """Versions whose handler went on after its consumer had ended."""
+        """Tasks that were left when their consumer had ended."""
+        self.handled_late: list[Key] = []
+        """Versions whose handler ended after its consumer."""
 
     def claimed(self, position: Position) -> set[Key]:
-        """Return the versions that a position says are settled, by what the server has sent."""
-        settled = {_spelled(one) for one in position.settled}
+        """Return the served versions that a position claims are settled."""
+        settled = {_as_key(one) for one in position.settled}
         if position.cursor is None:
             return settled
-        place = json.loads(b64decode(position.cursor.partition(SEAM)[2]))[0]
+        last = json.loads(b64decode(position.cursor.partition(SEAM)[2]))[0]
         served = {one for request in self.emulator.requests for one in request.served}
-        # What was superseded before it could be served again can't be handled any more.
+        # A version that was superseded before it was handled can't be served any more.
         every = self.emulator.profile.versions == "every"
         return settled | {
             version.key
             for version in self.emulator.world.record.every
-            if version.stamp <= place
+            if version.stamp <= last
             and version.key in served
             and (every or version.superseded is None)
         }
 
     @property
     def missing(self) -> set[Key]:
-        """Versions the server can still serve and nobody has handled."""
+        """Versions that the server can still serve, and that were not handled."""
         world = self.emulator.world
         every = self.emulator.profile.versions == "every"
         return (set(world.versions()) if every else world.latest()) - self.handled
 
     @property
-    def disordered(self) -> list[tuple[int, str]]:
-        """Lives and drivers in which an earlier version was begun after a later one."""
-        places = {one: place for place, one in enumerate(self.emulator.world.versions())}
+    def out_of_order(self) -> list[tuple[int, str]]:
+        """Runs and drivers in which an earlier version was started after a later one."""
+        order = {one: index for index, one in enumerate(self.emulator.world.versions())}
         return [
             where
-            for where, begun in self.begun.items()
-            if (at := [places[one] for one in begun]) != sorted(at)
+            for where, started in self.started.items()
+            if (at := [order[one] for one in started]) != sorted(at)
         ]
 
 
-class WatchedStore(MemoryStore):
-    """A store that tells the witness, and that the dead can't write to."""
+class RecordingStore(MemoryStore):
+    """A store that reports to the recorder, and hangs after a crash."""
 
-    def __init__(self, witness: Witness) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         super().__init__()
-        self.witness = witness
+        self.recorder = recorder
         self._revision = 0
-        self.dead = False
+        self.crashed = False
 
     async def save(self, name: str, position: Position, *, after: int) -> Checkpoint:
-        await self._live()
+        await self._hang_if_crashed()
         await pass_time(0.003)
-        await self._live()
-        self.witness.lies |= self.witness.claimed(position) - self.witness.handled
-        kept = await super().save(name, position, after=after)
-        if kept.revision != self._revision + 1:
-            self.witness.backward.append(kept.revision)
-        self._revision = kept.revision
+        await self._hang_if_crashed()
+        self.recorder.false_claims |= self.recorder.claimed(position) - self.recorder.handled
+        saved = await super().save(name, position, after=after)
+        if saved.revision != self._revision + 1:
+            self.recorder.wrong_revisions.append(saved.revision)
+        self._revision = saved.revision
         await pass_time(0.003)
-        await self._live()
-        return kept
+        await self._hang_if_crashed()
+        return saved
 
-    async def _live(self) -> None:
-        if self.dead:
+    async def _hang_if_crashed(self) -> None:
+        if self.crashed:
             await asyncio.Event().wait()
 
 
 class Handler:
-    """One life's handler."""
+    """The handler of one run."""
 
     def __init__(
-        self, history: History, witness: Witness, life: int, settled: set[Key], quiet: "Quiet"
+        self,
+        history: History,
+        recorder: Recorder,
+        run: int,
+        settled: set[Key],
+        idle: "IdleDetector",
     ) -> None:
-        self._quiet = quiet
+        self._idle = idle
         self._history = history
-        self._witness = witness
-        self._life = life
+        self._recorder = recorder
+        self._run = run
         self._settled = settled
-        self._chance = Random(f"{history.seed} {life}")
+        self._chance = Random(f"{history.seed} {run}")
         self._running: set[str] = set()
-        self.dying = False
-        self.over = False
+        self.failing = False
+        self.ended = False
 
     async def __call__(self, session: CoachingSession) -> None:
-        self._quiet.stir()
+        self._idle.touch()
         driver, one = session.driver.driver_id, key(session)
         if driver in self._running:
-            self._witness.together.append(driver)
+            self._recorder.concurrent.append(driver)
         self._running.add(driver)
-        begun = self._witness.begun[self._life, driver]
-        if not begun or begun[-1] != one:  # another try of the same is no new beginning
-            begun.append(one)
+        started = self._recorder.started[self._run, driver]
+        if not started or started[-1] != one:  # a retry is no new start
+            started.append(one)
         try:
-            await pass_time(self._history.slowness * self._chance.random())
-            if self.dying or self._chance.random() < self._history.failure_rate:
-                raise Died(f"life {self._life}")
+            await pass_time(self._history.handling_seconds * self._chance.random())
+            if self.failing or self._chance.random() < self._history.failure_rate:
+                raise HandlerError(f"run {self._run}")
         finally:
             self._running.discard(driver)
-        if self.over:
-            self._witness.late.append(one)
+        if self.ended:
+            self._recorder.handled_late.append(one)
             return
-        self._witness.handled.add(one)
+        self._recorder.handled.add(one)
         if one in self._settled:
-            self._witness.again.add(one)
+            self._recorder.redelivered.add(one)
 
 
-def live(history: History) -> Witness:
-    """Live a history through to its end, and return who saw it."""
+def run_history(history: History) -> Recorder:
+    """Run a history to its end, and return the recorder."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(_live(history))
+        return runner.run(_run_history(history))
 
 
-async def _live(history: History) -> Witness:
+async def _run_history(history: History) -> Recorder:
     world = World(
         history.seed, drivers=history.drivers, sessions=history.sessions, changes_per_hour=0
     )
     emulator = Emulator(
         world, profile=history.profile, faults=history.faults, page_size=history.page_size
     )
-    witness, store = Witness(emulator), None
-    store = WatchedStore(witness)
-    rim = Rim(emulator, latency=0.5, chance=Random(history.seed))
-    happening = asyncio.ensure_future(_happen(world, history))
-    for number, life in enumerate(history.lives):
-        await _one_life(history, store, rim, number, life)
-    await happening
-    # In the end nothing fails any more, so that there is an end to reach.
+    recorder, store = Recorder(emulator), None
+    store = RecordingStore(recorder)
+    exchange = InMemoryExchange(emulator, latency=0.5, chance=Random(history.seed))
+    changing = asyncio.ensure_future(_change_world(world, history))
+    for number, run in enumerate(history.runs):
+        await _run_consumer(history, store, exchange, number, run)
+    await changing
+    # The last run has no faults, so that it can catch up.
     emulator.faults.clear()
-    calm = replace(history, failure_rate=0.0)
-    await _one_life(calm, store, rim, len(history.lives), (float("inf"), "close"))
-    return witness
+    reliable = replace(history, failure_rate=0.0)
+    await _run_consumer(reliable, store, exchange, len(history.runs), (float("inf"), "close"))
+    return recorder
 
 
-async def _happen(world: World, history: History) -> None:
+async def _change_world(world: World, history: History) -> None:
     chance, known = Random(history.seed), [one["id"] for one in world.sessions()]
-    for pause, act in history.acts:
+    for pause, change in history.changes:
         await pass_time(pause)
-        if act == "add" or not known:
+        if change == "add" or not known:
             known.append(world.add_session())
-        elif act == "annotate":
+        elif change == "annotate":
             world.annotate(chance.choice(known), "a note")
         else:
-            getattr(world, act)(chance.choice(known))
+            getattr(world, change)(chance.choice(known))
 
 
-async def _one_life(
+async def _run_consumer(
     history: History,
-    store: WatchedStore,
-    rim: Rim,
+    store: RecordingStore,
+    exchange: InMemoryExchange,
     number: int,
-    life: tuple[float, str],
+    run: tuple[float, str],
 ) -> None:
-    """Run a consumer for so long, or until it has caught up; and end it as it is written."""
-    (length, ending), witness = life, store.witness
-    kept = await store.load("it")
-    settled = set() if kept is None else witness.claimed(kept.position)
-    quiet = Quiet()
-    handler = Handler(history, witness, number, settled, quiet)
+    """Run a consumer for some time, or until it has caught up, and end it as drawn."""
+    (length, ending), recorder = run, store.recorder
+    saved = await store.load("it")
+    settled = set() if saved is None else recorder.claimed(saved.position)
+    idle = IdleDetector()
+    handler = Handler(history, recorder, number, settled, idle)
     before = asyncio.all_tasks()
-    async with client_at(rim, chance=Random(number), observer=quiet) as client:
+    async with client_in_memory(exchange, chance=Random(number), observer=idle) as client:
         stream = client.sessions.stream(start_time=LONG_AGO, readers=history.readers)
         running = asyncio.ensure_future(
             consume(
@@ -326,51 +332,51 @@ async def _one_life(
                 max_unsettled=history.max_unsettled,
                 retry=RetryPolicy(attempts=2),
                 drain_timeout=5.0,
-                observer=quiet,
+                observer=idle,
                 clock=LoopClock(),
                 random=Random(number),
             )
         )
         with suppress(TimeoutError):
             async with asyncio.timeout(None if length == float("inf") else length):
-                while not running.done() and not quiet.for_long:
+                while not running.done() and not idle.caught_up:
                     await pass_time(1.0)
         if ending == "crash":
-            store.dead = True
+            store.crashed = True
         if ending in {"crash", "cancel"}:
             running.cancel()
         elif ending == "fail":
-            handler.dying = True
+            handler.failing = True
             await pass_time(1.0)
         if not running.done():
             await stream.aclose()
-        with suppress(Died, asyncio.CancelledError):
+        with suppress(HandlerError, asyncio.CancelledError):
             await running
-    handler.over = True
-    store.dead = False
-    witness.left_running += [repr(task) for task in asyncio.all_tasks() - before]
+    handler.ended = True
+    store.crashed = False
+    recorder.left_running += [repr(task) for task in asyncio.all_tasks() - before]
 
 
-class Quiet:
-    """An observer that notices when nothing has happened for long."""
+class IdleDetector:
+    """An observer that detects when nothing new has happened for some time."""
 
     def __init__(self) -> None:
-        self.stir()
+        self.touch()
 
     def __call__(self, event: Event) -> None:
-        idle = isinstance(event, CaughtUp | RequestStarted | RequestFinished | CheckpointSaved)
-        if not idle and not (isinstance(event, PageRead) and event.sessions == 0):
-            self.stir()
+        routine = isinstance(event, CaughtUp | RequestStarted | RequestFinished | CheckpointSaved)
+        if not routine and not (isinstance(event, PageRead) and event.sessions == 0):
+            self.touch()
 
-    def stir(self) -> None:
-        """Take note that something goes on."""
+    def touch(self) -> None:
+        """Note that something has happened."""
         self._since = LoopClock().monotonic()
 
     @property
-    def for_long(self) -> bool:
-        return LoopClock().monotonic() - self._since > QUIET
+    def caught_up(self) -> bool:
+        return LoopClock().monotonic() - self._since > CATCH_UP_SECONDS
 
 
-def _spelled(one: tuple[str, datetime]) -> Key:
+def _as_key(one: tuple[str, datetime]) -> Key:
     name, moment = one
     return name, moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

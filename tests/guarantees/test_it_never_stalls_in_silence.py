@@ -1,4 +1,4 @@
-"""Promise 4: quiet and stalled are told apart, and nothing that hangs is waited for in silence."""
+"""Promise 4: quiet and stalled are different states, and everything that hangs is reported."""
 
 import asyncio
 
@@ -22,18 +22,18 @@ def world(sessions=3):
 
 
 def block_the_loop(seconds):
-    """What a computation does: time goes on, and nothing else."""
+    """Let time pass without running the loop, as a computation does."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     loop._jumping.now += seconds
 
 
-def told(events, kind):
+def of_kind(events, kind):
     return [event for event in events if isinstance(event, kind)]
 
 
 @virtual
-async def test_a_handler_that_blocks_the_loop_is_noticed_with_the_lag():
+async def test_a_handler_that_blocks_the_loop_is_reported_with_the_lag():
     async with feed(world(20), page_size=2) as (_, client, events):
 
         async def compute(_):
@@ -53,13 +53,13 @@ async def test_a_handler_that_blocks_the_loop_is_noticed_with_the_lag():
         await pass_time(30)
         await stream.aclose()
         await running
-        lags = [event.lag for event in told(events, LoopBlocked)]
+        lags = [event.lag for event in of_kind(events, LoopBlocked)]
         assert lags
         assert all(2 < lag < 60 for lag in lags)
 
 
 @virtual
-async def test_a_loop_blocked_by_others_is_noticed_while_the_feed_is_quiet():
+async def test_a_loop_blocked_by_other_code_is_reported_while_the_feed_is_quiet():
     async with feed(world()) as (_, client, events):
         stream = client.sessions.stream(start_time=LONG_AGO)
         for _ in range(3):
@@ -68,7 +68,7 @@ async def test_a_loop_blocked_by_others_is_noticed_while_the_feed_is_quiet():
         await pass_time(1)
         block_the_loop(60)
         await pass_time(1)
-        assert [round(event.lag) for event in told(events, LoopBlocked)] == [56]
+        assert [round(event.lag) for event in of_kind(events, LoopBlocked)] == [56]
         following.cancel()
 
 
@@ -76,45 +76,45 @@ async def test_a_loop_blocked_by_others_is_noticed_while_the_feed_is_quiet():
 async def test_quiet_is_not_stalled():
     async with feed(world()) as (_, client, events):
         stream = client.sessions.stream(start_time=LONG_AGO)
-        following = asyncio.create_task(anext_all(stream))
+        following = asyncio.create_task(read_all(stream))
         states = set()
         for _ in range(1000):
             await pass_time(3.1)
             states.add(stream.health.state)
         assert states == {StreamState.IDLE}
-        assert len(told(events, CaughtUp)) > 500
-        assert told(events, LoopBlocked) == []
+        assert len(of_kind(events, CaughtUp)) > 500
+        assert of_kind(events, LoopBlocked) == []
         following.cancel()
 
 
-async def anext_all(stream):
+async def read_all(stream):
     return [session async for session in stream]
 
 
 @virtual
-async def test_a_question_that_neither_ends_nor_fails_is_seen_as_stalled_and_asked_again():
+async def test_a_request_that_hangs_is_abandoned_and_retried():
     async with feed(world()) as (api, client, events):
-        ask, asked = client._transport._exchange.send, []
+        ask, calls = client._transport._exchange.send, []
 
         async def hang_at_first(*args, **kwargs):
-            asked.append(args)
-            if len(asked) == 1:
+            calls.append(args)
+            if len(calls) == 1:
                 await asyncio.Event().wait()
             return await ask(*args, **kwargs)
 
-        client._transport._exchange.send = hang_at_first  # type: ignore[method-assign]  # the rim
+        client._transport._exchange.send = hang_at_first  # type: ignore[method-assign]  # on purpose
         stream = client.sessions.stream(start_time=LONG_AGO)
         reading = asyncio.create_task(anext(stream))
         await pass_time(100 + GRACE - 1)
         assert stream.health.state is StreamState.STARTING
         got = [await reading, *[await anext(stream) for _ in range(2)]]
-        (retried,) = told(events, RetryScheduled)
+        (retried,) = of_kind(events, RetryScheduled)
         assert isinstance(retried.error, AnswerTimeoutError)
         assert set(keys(got)) == api.world.latest()
 
 
 class HangingStore(MemoryStore):
-    """A store that hangs now and then."""
+    """A store whose first saves hang."""
 
     def __init__(self, *, hangs):
         super().__init__()
@@ -128,7 +128,7 @@ class HangingStore(MemoryStore):
 
 
 @virtual
-async def test_a_store_that_hangs_is_told_of_and_tried_again():
+async def test_a_store_that_hangs_is_reported_and_retried():
     async with feed(world()) as (_, client, events):
         store = HangingStore(hangs=2)
         stream = client.sessions.stream(start_time=LONG_AGO)
@@ -147,17 +147,17 @@ async def test_a_store_that_hangs_is_told_of_and_tried_again():
             )
         )
         await pass_time(300)
-        failed = told(events, SaveFailed)
+        failed = of_kind(events, SaveFailed)
         assert [type(event.error) for event in failed] == [TimeoutError, TimeoutError]
-        kept = await store.load("n")
-        assert kept is not None
-        assert kept.position.cursor is not None
+        saved = await store.load("n")
+        assert saved is not None
+        assert saved.position.cursor is not None
         await stream.aclose()
         assert (await running).unsettled == 0
 
 
 @virtual
-async def test_handlers_of_which_none_ends_are_told_of():
+async def test_handlers_that_never_end_are_reported():
     async with feed(world()) as (_, client, events):
         stream = client.sessions.stream(start_time=LONG_AGO)
 
@@ -177,7 +177,7 @@ async def test_handlers_of_which_none_ends_are_told_of():
             )
         )
         await pass_time(200)
-        stalled = told(events, HandlersStalled)
+        stalled = of_kind(events, HandlersStalled)
         assert [event.seconds for event in stalled] == [60, 120, 180]
         assert {(event.name, event.unsettled) for event in stalled} == {("n", 3)}
         assert all(1 <= event.running <= 3 for event in stalled)

@@ -49,8 +49,8 @@ from coachstream.http.credentials import Credentials, Secret
 from coachstream.tasks import BackgroundTasks
 from coachstream.telemetry import LimitLowered, RequestStarted, RetryScheduled, TokenRenewed
 from tests.support import payloads
+from tests.support.crash_reports import everything_shown
 from tests.support.emulated import LONG_AGO, TOKEN, feed, most_in_a_second
-from tests.support.secrecy import everything_shown
 from tests.support.virtual_time import LoopClock, pass_time, virtual
 
 ONCE: dict[str, Any] = {"retry": RetryPolicy(attempts=1)}

@@ -5,9 +5,9 @@ import logging
 import sys
 
 from coachstream import SystemClock
-from tests.simulate.journal import LAST
+from tests.simulate.journal import TRACE_LENGTH
 from tests.simulate.run import simulate
-from tests.simulate.tally import Tally, told
+from tests.simulate.summary import Summary, describe
 
 
 def main(words: list[str]) -> int:
@@ -15,29 +15,31 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulate")
     parser.add_argument("--seeds", type=int, default=1000, help="how many runs")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--seed", type=int, help="this one alone, with all that is known of it")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="no more than so many")
-    parser.add_argument("--trace", type=int, default=LAST, help="events told of a broken run")
-    asked = parser.parse_args(words)
-    logging.disable()  # observers fail on purpose, and that is logged
-    clock, tally = SystemClock(), Tally()
-    end = clock.monotonic() + 60 * asked.minutes
-    seeds = range(asked.first, asked.first + asked.seeds) if asked.seed is None else [asked.seed]
+    parser.add_argument("--seed", type=int, help="run this seed alone, and print its trace")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after this time")
+    parser.add_argument(
+        "--trace", type=int, default=TRACE_LENGTH, help="last events to print for a failed run"
+    )
+    args = parser.parse_args(words)
+    logging.disable()  # observers fail on purpose, which is logged
+    clock, summary = SystemClock(), Summary()
+    end = clock.monotonic() + 60 * args.minutes
+    seeds = range(args.first, args.first + args.seeds) if args.seed is None else [args.seed]
     for seed in seeds:
-        outcome = simulate(seed, asked.trace)
-        tally.add(outcome)
-        if outcome.violations or asked.seed is not None:
-            say(told(outcome))
-        if tally.seeds % 500 == 0:
-            say(f"{tally.seeds} seeds, {tally.violations} violations")
+        outcome = simulate(seed, args.trace)
+        summary.add(outcome)
+        if outcome.violations or args.seed is not None:
+            print_now(describe(outcome))
+        if summary.seeds % 500 == 0:
+            print_now(f"{summary.seeds} seeds, {summary.violations} violations")
         if clock.monotonic() > end:
             break
-    say(str(tally))
-    return int(tally.violations > 0)
+    print_now(str(summary))
+    return int(summary.violations > 0)
 
 
-def say(text: str) -> None:
-    """Print it at once."""
+def print_now(text: str) -> None:
+    """Print the text and flush it."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

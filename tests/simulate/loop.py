@@ -1,6 +1,7 @@
-"""A loop on which one seed gives one run, byte for byte.
+"""An event loop on which a seed always gives the same run, byte for byte.
 
-Sets of tasks are walked in the order of their hashes, which are addresses; here they are numbers.
+Sets of tasks are iterated in the order of their hashes. These are usually addresses; here they are
+numbers.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ _numbers = itertools.count()
 
 
 class NumberedTask(asyncio.Task[Any]):
-    """A task whose place in a set is its number."""
+    """A task whose hash is its number."""
 
     def __init__(self, work: Coroutine[Any, Any, Any], **more: Any) -> None:
         self._number = next(_numbers)
@@ -28,30 +29,30 @@ class NumberedTask(asyncio.Task[Any]):
         return self._number
 
 
-def _numbered(
+def _create_task(
     loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **more: Any
 ) -> asyncio.Task[Any]:
     return NumberedTask(work, loop=loop, **more)
 
 
 def run(
-    work: Callable[[], Coroutine[Any, Any, T]], complain: Callable[[dict[str, Any]], None]
+    work: Callable[[], Coroutine[Any, Any, T]], on_error: Callable[[dict[str, Any]], None]
 ) -> T:
-    """Run on virtual time, with garbage collected only where the run asks for it."""
-    global _numbers  # noqa: PLW0603  # each run counts anew, or it would depend on those before
+    """Run on virtual time, and collect garbage only where the run calls for it."""
+    global _numbers  # noqa: PLW0603  # a run must not depend on the runs before
     _numbers = itertools.count()
-    with _garbage_waits(), asyncio.Runner(loop_factory=FastForwardLoop) as runner:
+    with _without_automatic_gc(), asyncio.Runner(loop_factory=FastForwardLoop) as runner:
         loop = runner.get_loop()
-        loop.set_task_factory(_numbered)  # type: ignore[arg-type]  # it takes more than it needs
-        loop.set_exception_handler(lambda _, context: complain(context))
+        loop.set_task_factory(_create_task)  # type: ignore[arg-type]  # it accepts any arguments
+        loop.set_exception_handler(lambda _, context: on_error(context))
         return runner.run(work())
 
 
 @contextmanager
-def _garbage_waits() -> Iterator[None]:
+def _without_automatic_gc() -> Iterator[None]:
     was_on = gc.isenabled()
     gc.disable()
-    gc.freeze()  # what was there before is not looked through each time
+    gc.freeze()  # objects of earlier runs are not traversed each time
     try:
         yield
     finally:

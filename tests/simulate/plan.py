@@ -1,4 +1,4 @@
-"""What a run is to be: drawn whole from one seed, before anything happens."""
+"""The plan of a run, drawn from its seed before anything happens."""
 
 from dataclasses import dataclass, replace
 from random import Random
@@ -8,7 +8,7 @@ from coachstream.emulator import Profile
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
-Way = Literal["loop", "pages", "consume"]
+Interface = Literal["loop", "pages", "consume"]
 Ending = Literal["crash", "cancel", "close", "close client", "fail"]
 
 SOFT = (
@@ -26,18 +26,18 @@ SOFT = (
     "empty page",
     "408",
     "429",
-    "429 without a time",
+    "429 without Retry-After",
     "500",
     "502",
     "503",
     "504",
 )
-"""What the library is to mend by itself."""
+"""Faults that the library must retry by itself."""
 HARD = ("400", "401", "403", "404", "501", "redirect", "oversize")
-"""What it can't, so that whoever runs it begins again."""
+"""Faults that the library raises, so that its user starts again."""
 STORE = (
     "save fails",
-    "save fails after it happened",
+    "save fails after it was stored",
     "save is slow",
     "save hangs",
     "load fails",
@@ -46,49 +46,49 @@ STORE = (
 
 
 @dataclass(frozen=True)
-class Weather:
-    """A stretch of time in which things fail."""
+class FaultPeriod:
+    """A period in which operations fail."""
 
     begin: float
     end: float
-    likely: float
+    probability: float
     kinds: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class SubjectPlan:
-    """One way into the library, and what its user does."""
+    """How one user uses the library."""
 
-    way: Way
+    interface: Interface
     backfill: bool
     bounded: bool
     readers: int
     drivers: int
-    """How many drivers are asked for; 0 for all."""
+    """How many drivers the query selects; 0 for all."""
     days_back: float
     moving_start: bool
-    poll: float
+    poll_interval: float
     keep_raw: bool
     settles_malformed: bool
     concurrency: int
     max_unsettled: int
     on_failure: Literal["stop", "skip", "park"]
-    slowness: float
-    failing: float
-    acks: float
-    breaks: float
-    impatience: float
+    handling_seconds: float
+    failure_rate: float
+    ack_rate: float
+    leave_rate: float
+    timeout_rate: float
 
     @property
     def name(self) -> str:
-        """Names what is tried."""
+        """The name of this usage."""
         source = "backfill" if self.backfill else "stream" + " by windows" * (self.readers > 1)
-        return f"{source}, {self.way}"
+        return f"{source}, {self.interface}"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All of a run."""
+    """The whole plan of a run."""
 
     seed: int
     sessions: int
@@ -98,63 +98,73 @@ class Plan:
     latency: float
     gzip: bool
     cursor_life: float
-    calm: float
-    """When the last fault is over."""
-    acts: tuple[tuple[float, str], ...]
-    weather: tuple[Weather, ...]
-    lives: tuple[tuple[float, Ending, float], ...]
-    """How long each lasts, how it ends, and for how long there is no other."""
-    leaps: tuple[tuple[float, float], ...]
-    """When the client's clock is set wrong, and by how many seconds."""
-    observer_fails: float
+    faults_end: float
+    """When the last fault ends."""
+    changes: tuple[tuple[float, str], ...]
+    fault_periods: tuple[FaultPeriod, ...]
+    runs: tuple[tuple[float, Ending, float], ...]
+    """The length of each run of the client, its end, and the pause after it."""
+    clock_jumps: tuple[tuple[float, float], ...]
+    """When the client's clock is set to a wrong time, and by how many seconds."""
+    observer_failure_rate: float
     subjects: tuple[SubjectPlan, ...]
     assignments: bool
 
 
 def draw(seed: int) -> Plan:
-    """Draw a plan."""
+    """Draw the plan of a seed."""
     chance = Random(f"plan {seed}")
-    calm = chance.choice([5 * MINUTE, HOUR, 12 * HOUR, 3 * DAY, 10 * DAY, 35 * DAY])
-    calm *= chance.uniform(0.3, 1.0)
-    poll = max(5.0, calm / 120)
+    faults_end = chance.choice([5 * MINUTE, HOUR, 12 * HOUR, 3 * DAY, 10 * DAY, 35 * DAY])
+    faults_end *= chance.uniform(0.3, 1.0)
+    poll = max(5.0, faults_end / 120)
     low = chance.randint(1, 8)
     return Plan(
         seed=seed,
         sessions=chance.choice([0, 3, 15, 40, 90]),
         drivers=chance.randint(1, 8),
         page_size=(low, low + chance.randint(0, 8)),
-        profile=_profile(chance),
+        profile=_draw_profile(chance),
         latency=chance.choice([0.02, 0.3, 2.0]),
         gzip=chance.random() < 0.2,
-        cursor_life=chance.choice([30 * DAY, 30 * DAY, max(HOUR, 15 * poll), max(4 * HOUR, calm)]),
-        calm=calm,
-        acts=tuple(
-            (calm * 1.02 * chance.random(), chance.choice(_ACTS))
+        cursor_life=chance.choice(
+            [30 * DAY, 30 * DAY, max(HOUR, 15 * poll), max(4 * HOUR, faults_end)]
+        ),
+        faults_end=faults_end,
+        changes=tuple(
+            (faults_end * 1.02 * chance.random(), chance.choice(_CHANGES))
             for _ in range(chance.choice([0, 5, 20, 40]))
         ),
-        weather=tuple(_weather(chance, calm) for _ in range(chance.randint(0, 4))),
-        lives=tuple(_life(chance, calm) for _ in range(chance.randint(0, 4))),
-        leaps=tuple(
-            (calm * chance.random(), chance.choice(_LEAPS) * chance.random())
+        fault_periods=tuple(
+            _draw_fault_period(chance, faults_end) for _ in range(chance.randint(0, 4))
+        ),
+        runs=tuple(_draw_run(chance, faults_end) for _ in range(chance.randint(0, 4))),
+        clock_jumps=tuple(
+            (faults_end * chance.random(), chance.choice(_CLOCK_JUMPS) * chance.random())
             for _ in range(chance.choice([0, 0, 1, 3]))
         ),
-        observer_fails=chance.choice([0.0, 0.0, 0.05]),
-        subjects=tuple(_subject(chance, poll) for _ in range(chance.choice([1, 1, 1, 2]))),
+        observer_failure_rate=chance.choice([0.0, 0.0, 0.05]),
+        subjects=tuple(_draw_subject(chance, poll) for _ in range(chance.choice([1, 1, 1, 2]))),
         assignments=chance.random() < 0.25,
     )
 
 
-def plain(weather: Weather) -> Plan:
-    """Return a plan with this weather for one whose world, life and subjects are another's."""
-    nothing = replace(draw(0), acts=(), lives=(), leaps=(), subjects=(), assignments=False)
-    return replace(nothing, latency=0.3, gzip=False, weather=(weather,), calm=weather.end)
+def faults_only(period: FaultPeriod) -> Plan:
+    """Return a plan that has nothing but one period of faults."""
+    nothing = replace(draw(0), changes=(), runs=(), clock_jumps=(), subjects=(), assignments=False)
+    return replace(
+        nothing,
+        latency=0.3,
+        gzip=False,
+        fault_periods=(period,),
+        faults_end=period.end,
+    )
 
 
-_ACTS = ("add", "add", "annotate", "complete", "reassign", "delete", "burst")
-_LEAPS = (-9 * HOUR, -HOUR, HOUR, 9 * HOUR, -40 * DAY, 40 * DAY)
+_CHANGES = ("add", "add", "annotate", "complete", "reassign", "delete", "burst")
+_CLOCK_JUMPS = (-9 * HOUR, -HOUR, HOUR, 9 * HOUR, -40 * DAY, 40 * DAY)
 
 
-def _profile(chance: Random) -> Profile:
+def _draw_profile(chance: Random) -> Profile:
     if chance.random() < 0.5:
         return chance.choice(Profile.every())
     return Profile(
@@ -169,42 +179,42 @@ def _profile(chance: Random) -> Profile:
     )
 
 
-def _weather(chance: Random, calm: float) -> Weather:
-    begin = calm * chance.choice([0.0, chance.random()])
-    length = chance.choice([10.0, 5 * MINUTE, calm, 0.1 * calm])
+def _draw_fault_period(chance: Random, end: float) -> FaultPeriod:
+    begin = end * chance.choice([0.0, chance.random()])
+    length = chance.choice([10.0, 5 * MINUTE, end, 0.1 * end])
     kinds = chance.sample([*SOFT, *STORE], chance.randint(1, 6))
     if chance.random() < 0.3:
         kinds = [*kinds, chance.choice(HARD)]
-    # Days of nothing but refusals would only be many requests.
-    likely = chance.choice([0.05, 0.3] if length > 2 * HOUR else [0.05, 0.3, 0.8, 1.0])
-    return Weather(begin, min(begin + length, calm), likely, tuple(kinds))
+    # Days on which every request fails would only cost many requests.
+    probability = chance.choice([0.05, 0.3] if length > 2 * HOUR else [0.05, 0.3, 0.8, 1.0])
+    return FaultPeriod(begin, min(begin + length, end), probability, tuple(kinds))
 
 
-def _life(chance: Random, calm: float) -> tuple[float, Ending, float]:
-    length = chance.choice([5.0, 60.0, 0.3 * calm]) * chance.random()
+def _draw_run(chance: Random, faults_end: float) -> tuple[float, Ending, float]:
+    length = chance.choice([5.0, 60.0, 0.3 * faults_end]) * chance.random()
     ending: Ending = chance.choice(["crash", "crash", "cancel", "close", "close client", "fail"])
-    return length, ending, chance.choice([0.0, 1.0, 60.0, 0.2 * calm, 31 * DAY])
+    return length, ending, chance.choice([0.0, 1.0, 60.0, 0.2 * faults_end, 31 * DAY])
 
 
-def _subject(chance: Random, poll: float) -> SubjectPlan:
+def _draw_subject(chance: Random, poll: float) -> SubjectPlan:
     backfill = chance.random() < 0.25
     return SubjectPlan(
-        way=chance.choice(["loop", "pages", "consume", "consume"]),
+        interface=chance.choice(["loop", "pages", "consume", "consume"]),
         backfill=backfill,
         bounded=backfill or chance.random() < 0.15,
         readers=chance.choice([2, 5]) if backfill or chance.random() < 0.4 else 1,
         drivers=chance.choice([0, 0, 0, 1, 2]),
         days_back=chance.choice([1.0, 30.0, 100.0]),
         moving_start=chance.random() < 0.2,
-        poll=poll,
+        poll_interval=poll,
         keep_raw=chance.random() < 0.2,
         settles_malformed=chance.random() < 0.5,
         concurrency=chance.choice([1, 3, 16]),
         max_unsettled=chance.choice([1, 5, 30, 1000]),
         on_failure=chance.choice(["stop", "stop", "skip", "park"]),
-        slowness=chance.choice([0.0, 0.0, 0.1, 3.0, 40.0]),
-        failing=chance.choice([0.0, 0.0, 0.05, 0.3]),
-        acks=chance.choice([0.0, 0.1, 1.0]),
-        breaks=chance.choice([0.0, 0.02]),
-        impatience=chance.choice([0.0, 0.1]),
+        handling_seconds=chance.choice([0.0, 0.0, 0.1, 3.0, 40.0]),
+        failure_rate=chance.choice([0.0, 0.0, 0.05, 0.3]),
+        ack_rate=chance.choice([0.0, 0.1, 1.0]),
+        leave_rate=chance.choice([0.0, 0.02]),
+        timeout_rate=chance.choice([0.0, 0.1]),
     )

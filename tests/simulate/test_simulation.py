@@ -1,4 +1,4 @@
-"""A few hundred simulated lives in each ordinary run; and a library that is broken is found out."""
+"""Some hundreds of simulated runs; and a broken library must be detected."""
 
 import logging
 import os
@@ -10,27 +10,27 @@ import pytest
 
 from coachstream.clock import SystemClock
 from coachstream.consumer import lanes
-from coachstream.http import rate_limit as ratelimit
+from coachstream.http import rate_limit
 from coachstream.progress import frontier
 from tests.simulate.plan import HARD, SOFT, STORE
 from tests.simulate.run import simulate
-from tests.simulate.tally import Tally, told
+from tests.simulate.summary import Summary, describe
 
 SEEDS = int(os.environ.get("COACHSTREAM_SEEDS", "300"))
-LONGEST = float("inf") if "COACHSTREAM_SEEDS" in os.environ else 25.0
-"""Seconds after which no further seed is begun, unless seeds were asked for by number."""
-FEW = 60
-"""Seeds in which a broken library must have been found out."""
+TIME_LIMIT = float("inf") if "COACHSTREAM_SEEDS" in os.environ else 25.0
+"""Seconds after which no further seed is started, unless COACHSTREAM_SEEDS is set."""
+DETECTION_SEEDS = 60
+"""Seeds within which a broken library must be detected."""
 OTHERS = {
-    "clock leaps",
+    "clock jumps",
     "handler fails",
-    "handler says Retry",
+    "handler raises Retry",
     "ledger fails",
-    "life ends by cancel",
-    "life ends by close",
-    "life ends by close client",
-    "life ends by crash",
-    "life ends by fail",
+    "run ends by cancel",
+    "run ends by close",
+    "run ends by close client",
+    "run ends by crash",
+    "run ends by fail",
     "loop left",
     "observer raises",
     "save cancelled halfway",
@@ -39,40 +39,40 @@ OTHERS = {
 FAULTS = {*SOFT, *HARD, *STORE, *OTHERS}
 SUBJECTS = {
     *(
-        f"{source}, {way}"
+        f"{source}, {interface}"
         for source in ("stream", "stream by windows", "backfill")
-        for way in ("loop", "pages", "consume")
+        for interface in ("loop", "pages", "consume")
     ),
     *("assign", "unassign", "list"),
 }
 
-pytestmark = pytest.mark.timeout(900)  # for as many seeds as are asked for
+pytestmark = pytest.mark.timeout(900)  # COACHSTREAM_SEEDS may be large
 
 
 @pytest.fixture(autouse=True)
-def _observers_fail_in_silence() -> Iterator[None]:
+def _do_not_log_failing_observers() -> Iterator[None]:
     logging.disable()
     yield
     logging.disable(logging.NOTSET)
 
 
-def test_whatever_fails_and_whenever_every_promise_is_kept():
-    clock, tally = SystemClock(), Tally()
-    began = clock.monotonic()
+def test_every_promise_is_kept_whatever_fails():
+    clock, summary = SystemClock(), Summary()
+    started = clock.monotonic()
     for seed in range(SEEDS):
         outcome = simulate(seed)
-        tally.add(outcome)
-        assert not outcome.violations, told(outcome)
-        # On a slow machine it takes longer, rather than leave something out.
-        met = {*tally.faults} >= FAULTS and {*tally.subjects} >= SUBJECTS
-        if met and clock.monotonic() - began > LONGEST:
+        summary.add(outcome)
+        assert not outcome.violations, describe(outcome)
+        # A slow machine takes longer, so that every fault and subject is seen.
+        all_seen = {*summary.faults} >= FAULTS and {*summary.subjects} >= SUBJECTS
+        if all_seen and clock.monotonic() - started > TIME_LIMIT:
             break
-    assert {*tally.faults} >= FAULTS, str(tally)
-    assert {*tally.subjects} >= SUBJECTS, str(tally)
+    assert {*summary.faults} >= FAULTS, str(summary)
+    assert {*summary.subjects} >= SUBJECTS, str(summary)
 
 
-def _position_of_the_last_page(self):
-    """What may be saved, were a page done as soon as it is open."""
+def _position_after_open_pages(self):
+    """Return the position as if a page were settled when it is opened."""
     for page in self._pages:
         page.settle_first(len(page.reading.entries))
     self._advance()
@@ -82,51 +82,55 @@ def _position_of_the_last_page(self):
 _position = vars(frontier.Frontier)["position"].fget
 
 
-async def _no_wait(self, clock):
-    """Let a request leave at once."""
+async def _do_not_wait(self, clock):
+    """Send a request at once."""
 
 
 def _start_at_once(self, key, item):
-    """Let an item start though its lane is busy."""
+    """Start an item though its lane is busy."""
     self._waiting.setdefault(key, None)
     self._ready.append((key, item))
 
 
-def _nothing_is_busy(self, key):
+def _forget_busy(self, key):
     self._waiting.pop(key, None)
 
 
 @pytest.mark.parametrize(
-    ("owner", "broken", "promise"),
+    ("cls", "broken", "promise"),
     [
         (
             frontier.Frontier,
-            {"position": property(_position_of_the_last_page)},
-            "no place claims what was not settled",
+            {"position": property(_position_after_open_pages)},
+            "no checkpoint claims what was not settled",
         ),
         (
             lanes.Lanes,
-            {"add": _start_at_once, "done": _nothing_is_busy},
-            "one of a driver's at a time",
+            {"add": _start_at_once, "done": _forget_busy},
+            "one session per driver at a time",
         ),
-        (ratelimit.Limiter, {"acquire": _no_wait, "before_sending": _no_wait}, "the limit is kept"),
+        (
+            rate_limit.Limiter,
+            {"acquire": _do_not_wait, "before_sending": _do_not_wait},
+            "the limit is kept",
+        ),
     ],
-    ids=["a page is settled when it is opened", "two of a driver's at once", "no limit"],
+    ids=["a page is settled when it is opened", "two sessions of a driver at once", "no limit"],
 )
-def test_a_library_that_breaks_a_promise_is_found_out(monkeypatch, owner, broken, promise):
-    for name, how in broken.items():
-        monkeypatch.setattr(owner, name, how)
-    for seed in range(FEW):
+def test_a_library_that_breaks_a_promise_is_detected(monkeypatch, cls, broken, promise):
+    for name, replacement in broken.items():
+        monkeypatch.setattr(cls, name, replacement)
+    for seed in range(DETECTION_SEEDS):
         try:
-            found = simulate(seed).violations
+            violations = simulate(seed).violations
         except AssertionError:
-            continue  # the library has noticed for itself
-        if any(one.startswith(promise) for one in found):
+            continue  # the library itself detected it
+        if any(one.startswith(promise) for one in violations):
             return
-    pytest.fail(f"{FEW} seeds, and nobody noticed")
+    pytest.fail(f"{DETECTION_SEEDS} seeds did not detect it")
 
 
-def test_one_seed_is_one_run_byte_for_byte():
+def test_a_seed_always_gives_the_same_run():
     script = (
         "import logging; logging.disable()\n"
         "from tests.simulate.run import simulate\n"

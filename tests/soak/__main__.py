@@ -1,4 +1,4 @@
-"""Long runs: ``python -m tests.soak --minutes 10`` at load, ``--weeks 4`` of virtual time."""
+"""Long runs: ``python -m tests.soak --minutes 10`` under load, ``--weeks 4`` of virtual time."""
 
 import argparse
 import asyncio
@@ -14,25 +14,27 @@ from tests.soak.weeks import weeks
 def main(words: list[str]) -> int:
     """Run what the command line asks for; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak")
-    parser.add_argument("--minutes", type=float, default=0.0, help="at load, in real time")
-    parser.add_argument("--weeks", type=float, default=0.0, help="in virtual time")
-    asked = parser.parse_args(words)
-    logging.disable()  # a line for each request would be what is measured
+    parser.add_argument("--minutes", type=float, default=0.0, help="real time, under load")
+    parser.add_argument("--weeks", type=float, default=0.0, help="virtual time")
+    args = parser.parse_args(words)
+    logging.disable()  # a log line per request would distort the figures
     flat = True
-    if asked.minutes:
-        with tempfile.TemporaryDirectory() as place:
-            soaked = asyncio.run(soak(seconds=60 * asked.minutes, every=5.0, place=Path(place)))
-        say(f"{asked.minutes:g} minutes at load", soaked)
-        flat &= soaked.flat
-    if asked.weeks:
-        soaked = weeks(asked.weeks)
-        say(f"{asked.weeks:g} weeks of virtual time", soaked)
-        flat &= soaked.flat
+    if args.minutes:
+        with tempfile.TemporaryDirectory() as directory:
+            result = asyncio.run(
+                soak(seconds=60 * args.minutes, every=5.0, directory=Path(directory))
+            )
+        print_now(f"{args.minutes:g} minutes under load", result)
+        flat &= result.flat
+    if args.weeks:
+        result = weeks(args.weeks)
+        print_now(f"{args.weeks:g} weeks of virtual time", result)
+        flat &= result.flat
     return int(not flat)
 
 
-def say(title: str, what: object) -> None:
-    """Print figures at once."""
+def print_now(title: str, what: object) -> None:
+    """Print figures and flush them."""
     sys.stdout.write(f"{title}\n{what}\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""An emulator in a process of its own: much happens in its world, and now and then something fails.
+"""An emulator in a process of its own, with many changes and occasional faults.
 
 It prints its URL, and ends when its standard input does.
 """
@@ -28,23 +28,22 @@ FAULTS = (
     empty_page(),
     slow(0.5),
 )
-ACTS = 400
-"""Changes a second."""
-LARGEST = 3000
-"""Sessions there are; from then on those that are there go on changing."""
+CHANGES_PER_SECOND = 400
+MOST_SESSIONS = 3000
+"""The most sessions; after that, only existing ones change."""
 
 
-async def live_on(api: Emulator, chance: Random) -> None:
-    """Have things happen, and fail."""
+async def change_world(api: Emulator, chance: Random) -> None:
+    """Add and change sessions, and inject faults."""
     clock, world = SystemClock(), api.world
     known = sorted(world.record.sessions)
     while True:
-        for _ in range(ACTS // 10):
-            if len(known) < LARGEST:
+        for _ in range(CHANGES_PER_SECOND // 10):
+            if len(known) < MOST_SESSIONS:
                 known.append(world.add_session())
             else:
                 world.annotate(chance.choice(known), f"note {chance.random()}")
-        world.record.every.compact()  # or the emulator would grow, and slow down
+        world.record.every.compact()  # or the emulator would grow and slow down
         for log in world.record._by_driver.values():
             log.compact()
         if chance.random() < 0.05:
@@ -53,19 +52,19 @@ async def live_on(api: Emulator, chance: Random) -> None:
 
 
 async def main() -> None:
-    """Serve until told to stop."""
+    """Serve until standard input ends."""
     chance = Random(1)
     world = World(1, sessions=1000, changes_per_hour=0)
     async with Emulator(world, page_size=(20, 100), sessions_per_second=None, remember=100) as api:
         sys.stdout.write(f"{api.url}\n")
         sys.stdout.flush()
-        life = asyncio.create_task(live_on(api, chance))
+        changing = asyncio.create_task(change_world(api, chance))
         reader = asyncio.StreamReader()
         loop = asyncio.get_running_loop()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         await reader.read()
-        life.cancel()
-        await asyncio.wait((life,))
+        changing.cancel()
+        await asyncio.wait((changing,))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Figures that must stay flat: sampled, and judged by how they end and how steeply they rise."""
+"""Figures that must not grow over time: how they are sampled and checked."""
 
 import asyncio
 import gc
@@ -9,24 +9,24 @@ from pathlib import Path
 
 
 def resident() -> float:
-    """Return the MiB of memory this process has in RAM."""
+    """Return the resident memory of this process in MiB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
 def descriptors() -> int:
-    """Return how many file descriptors are open."""
+    """Return the number of open file descriptors."""
     return len(list(Path("/proc/self/fd").iterdir())) - 1
 
 
 def objects() -> int:
-    """Return how many Python objects the collector knows, once it has collected."""
+    """Collect garbage, and return the number of objects that are left."""
     gc.collect()
     return len(gc.get_objects())
 
 
 def tasks() -> int:
-    """Return how many tasks the running loop has."""
+    """Return the number of tasks of the running loop."""
     return len(asyncio.all_tasks())
 
 
@@ -36,17 +36,17 @@ class Figure:
 
     name: str
     growth: float
-    """By how much it may end above where it was after warming up."""
+    """The growth after warming up that is allowed."""
     samples: list[tuple[float, float]] = field(default_factory=list)
 
     @property
     def settled(self) -> list[tuple[float, float]]:
-        """The samples after the first fifth, in which caches fill."""
+        """The samples without the first fifth, in which caches fill."""
         return self.samples[len(self.samples) // 5 :]
 
     @property
     def slope(self) -> float:
-        """By how much it rises in an hour, by least squares."""
+        """The growth per hour, by least squares."""
         count = len(self.settled)
         mean_x = sum(x for x, _ in self.settled) / count
         mean_y = sum(y for _, y in self.settled) / count
@@ -56,7 +56,7 @@ class Figure:
 
     @property
     def risen(self) -> float:
-        """How much more it was in the last quarter than in the first, on average."""
+        """The average of the last quarter minus that of the first."""
         quarter = max(1, len(self.settled) // 4)
         first = sum(y for _, y in self.settled[:quarter]) / quarter
         last = sum(y for _, y in self.settled[-quarter:]) / quarter
@@ -64,7 +64,7 @@ class Figure:
 
     @property
     def flat(self) -> bool:
-        """Whether it stayed within its bound."""
+        """Whether the growth is within its limit."""
         return self.risen <= self.growth
 
     def __str__(self) -> str:
@@ -72,22 +72,22 @@ class Figure:
         verdict = "flat" if self.flat else "NOT FLAT"
         return (
             f"{self.name:<12} start {start:>10.1f}  end {end:>10.1f}  rise {self.risen:>+8.2f} "
-            f"(at most {self.growth:g})  slope {self.slope:>+9.3f} an hour  {verdict}"
+            f"(at most {self.growth:g})  slope {self.slope:>+9.3f} per hour  {verdict}"
         )
 
 
 @dataclass
-class Soaked:
-    """What came of a soak."""
+class SoakResult:
+    """The result of a soak test."""
 
     figures: Mapping[str, Figure]
     handled: int
     faults: int
-    """Requests that were tried again, saves and handlers that failed."""
+    """Retried requests, failed saves and failed handlers."""
 
     @property
     def flat(self) -> bool:
-        """Whether all figures did."""
+        """Whether all figures are flat."""
         return all(figure.flat for figure in self.figures.values())
 
     def __str__(self) -> str:

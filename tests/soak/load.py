@@ -1,4 +1,4 @@
-"""Real time, at load: a consumer with a SQLite store against an emulator in its own process."""
+"""Real time, under load: a consumer with a SQLite store, and an emulator in its own process."""
 
 import asyncio
 import sys
@@ -20,21 +20,21 @@ from coachstream import (
     consume,
 )
 from coachstream.telemetry import HandlerFailed, RetryScheduled, SaveFailed
-from tests.soak.figures import Figure, Soaked, descriptors, resident, tasks
+from tests.soak.figures import Figure, SoakResult, descriptors, resident, tasks
 from tests.support.emulated import LONG_AGO, TOKEN
 
 GROWTH = {"RSS MiB": 2.0, "tasks": 4.0, "descriptors": 2.0}
-"""How much more there may be of each in the last quarter than after warming up."""
-API = Path(__file__).with_name("api.py")
+"""The growth of each figure that is allowed."""
+SCRIPT = Path(__file__).with_name("api.py")
 ROOT = Path(__file__).parents[2]
 
 
 @asynccontextmanager
 async def api() -> AsyncIterator[str]:
-    """Yield the URL of an emulator that lives elsewhere."""
+    """Yield the URL of an emulator in a process of its own."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(API)), stdin=pipe, stdout=pipe, env={"PYTHONPATH": str(ROOT)}
+        *(sys.executable, str(SCRIPT)), stdin=pipe, stdout=pipe, env={"PYTHONPATH": str(ROOT)}
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -45,20 +45,20 @@ async def api() -> AsyncIterator[str]:
         await process.wait()
 
 
-async def soak(*, seconds: float, every: float, place: Path) -> Soaked:
-    """Consume for so long, and sample."""
+async def soak(*, seconds: float, every: float, directory: Path) -> SoakResult:
+    """Consume for ``seconds``; sample the figures at intervals of ``every`` seconds."""
     clock, chance = SystemClock(), Random(1)
-    soaked = Soaked({name: Figure(name, growth) for name, growth in GROWTH.items()}, 0, 0)
+    result = SoakResult({name: Figure(name, growth) for name, growth in GROWTH.items()}, 0, 0)
 
     async def handle(session: CoachingSession) -> None:
         if chance.random() < 0.05:
             await clock.sleep(0.01 * chance.random())
         if chance.random() < 0.001:
-            raise RuntimeError("now and then")
-        soaked.handled += 1
+            raise RuntimeError("on purpose")
+        result.handled += 1
 
     def count(event: Event) -> None:
-        soaked.faults += isinstance(event, RetryScheduled | HandlerFailed | SaveFailed)
+        result.faults += isinstance(event, RetryScheduled | HandlerFailed | SaveFailed)
 
     async with (
         api() as url,
@@ -76,17 +76,17 @@ async def soak(*, seconds: float, every: float, place: Path) -> Soaked:
                 stream,
                 handle,
                 name="soak",
-                store=f"sqlite:{place / 'soak.db'}",
+                store=f"sqlite:{directory / 'soak.db'}",
                 retry=RetryPolicy(first_delay=0.01),
                 observer=count,
             )
         )
-        await _sample(soaked, running, stream, seconds=seconds, every=every)
-    return soaked
+        await _sample(result, running, stream, seconds=seconds, every=every)
+    return result
 
 
 async def _sample(
-    soaked: Soaked,
+    result: SoakResult,
     running: "asyncio.Future[Report]",
     stream: SessionStream,
     *,
@@ -94,16 +94,16 @@ async def _sample(
     every: float,
 ) -> None:
     clock = SystemClock()
-    began = clock.monotonic()
-    looks = {"RSS MiB": resident, "descriptors": descriptors}
+    started = clock.monotonic()
+    probes = {"RSS MiB": resident, "descriptors": descriptors}
     try:
-        while clock.monotonic() - began < seconds and not running.done():
+        while clock.monotonic() - started < seconds and not running.done():
             await clock.sleep(every)
-            now = clock.monotonic() - began
-            for name, look in looks.items():
-                seen = await asyncio.to_thread(partial(look))
-                soaked.figures[name].samples.append((now, seen))
-            soaked.figures["tasks"].samples.append((now, tasks()))
+            now = clock.monotonic() - started
+            for name, probe in probes.items():
+                value = await asyncio.to_thread(partial(probe))
+                result.figures[name].samples.append((now, value))
+            result.figures["tasks"].samples.append((now, tasks()))
     finally:
         await stream.aclose()
         await running

@@ -1,4 +1,4 @@
-"""A soak in small; ``python -m tests.soak`` is the long one."""
+"""Short soak tests; ``python -m tests.soak`` runs the long ones."""
 
 import asyncio
 import logging
@@ -12,24 +12,24 @@ from tests.soak.weeks import weeks
 
 
 @pytest.fixture(autouse=True)
-def _handlers_fail_in_silence() -> Iterator[None]:
+def _do_not_log_failing_handlers() -> Iterator[None]:
     logging.disable()
     yield
     logging.disable(logging.NOTSET)
 
 
-def test_some_seconds_at_load_leave_nothing_behind(tmp_path):
-    soaked = asyncio.run(soak(seconds=5.0, every=0.25, place=tmp_path))
-    assert soaked.handled > 500
-    assert soaked.figures["tasks"].flat, str(soaked)
-    assert soaked.figures["descriptors"].flat, str(soaked)
+def test_some_seconds_under_load_leak_nothing(tmp_path):
+    result = asyncio.run(soak(seconds=5.0, every=0.25, directory=tmp_path))
+    assert result.handled > 500
+    assert result.figures["tasks"].flat, str(result)
+    assert result.figures["descriptors"].flat, str(result)
 
 
-def test_a_day_of_polls_leaves_nothing_behind():
-    soaked = weeks(1 / 7)
-    assert soaked.handled > 300
-    assert soaked.faults > 20
-    assert soaked.flat, str(soaked)
+def test_a_day_of_polls_leaks_nothing():
+    result = weeks(1 / 7)
+    assert result.handled > 300
+    assert result.faults > 20
+    assert result.flat, str(result)
 
 
 def test_a_figure_that_grows_is_not_flat():

@@ -1,4 +1,4 @@
-"""Weeks of virtual time in one process: what leaks a little with each poll shows in the end."""
+"""Weeks of virtual time in one process, to find a small leak per poll."""
 
 import asyncio
 from datetime import timedelta
@@ -13,48 +13,48 @@ from coachstream.emulator import Emulator, World
 from coachstream.telemetry import HandlerFailed, RetryScheduled, SaveFailed
 from coachstream.testing import LoopClock, pass_time
 from tests.simulate import loop
+from tests.simulate.fault_schedule import FaultSchedule
 from tests.simulate.journal import Journal
 from tests.simulate.network import Connector, Network
-from tests.simulate.plan import Weather, plain
-from tests.simulate.skies import Skies
-from tests.soak.figures import Figure, Soaked, descriptors, objects, tasks
+from tests.simulate.plan import FaultPeriod, faults_only
+from tests.soak.figures import Figure, SoakResult, descriptors, objects, tasks
 from tests.support.emulated import LONG_AGO, TOKEN
 
 WEEK = timedelta(weeks=1).total_seconds()
 GROWTH = {"objects": 2500.0, "tasks": 3.0, "descriptors": 1.0}
-"""How much more there may be of each in the last quarter than after warming up."""
-KINDS = ("429", "503", "dropped", "stall", "cut short", "garble", "empty page")
+"""The growth of each figure that is allowed."""
+FAULT_KINDS = ("429", "503", "dropped", "stall", "cut short", "garble", "empty page")
 SAMPLES = 60
 
 
-def weeks(many: float) -> Soaked:
-    """Follow a feed for so many weeks, a poll every half minute, and sample."""
-    soaked = Soaked({name: Figure(name, growth) for name, growth in GROWTH.items()}, 0, 0)
+def weeks(count: float) -> SoakResult:
+    """Follow a feed for ``count`` weeks with a poll every half minute, and sample the figures."""
+    result = SoakResult({name: Figure(name, growth) for name, growth in GROWTH.items()}, 0, 0)
 
-    def complain(context: object) -> None:
+    def on_error(context: object) -> None:
         raise AssertionError(context)
 
-    loop.run(lambda: _follow(soaked, many * WEEK), complain)
-    return soaked
+    loop.run(lambda: _follow(result, count * WEEK), on_error)
+    return result
 
 
-async def _follow(soaked: Soaked, seconds: float) -> None:
+async def _follow(result: SoakResult, seconds: float) -> None:
     world = World(1, drivers=20, sessions=400, changes_per_hour=0)
     emulator = Emulator(world, page_size=(5, 40), remember=100)
-    plan, journal = plain(Weather(0, seconds, 0.02, KINDS)), Journal()
-    network = Network(plan, emulator, Skies(plan, journal), journal)
+    plan, journal = faults_only(FaultPeriod(0, seconds, 0.02, FAULT_KINDS)), Journal()
+    network = Network(plan, emulator, FaultSchedule(plan, journal), journal)
     chance = Random(1)
 
     async def handle(session: CoachingSession) -> None:
         await pass_time(chance.random())
         if chance.random() < 0.01:
-            raise RuntimeError("now and then")
-        soaked.handled += 1
+            raise RuntimeError("on purpose")
+        result.handled += 1
 
     def count(event: Event) -> None:
-        soaked.faults += isinstance(event, RetryScheduled | HandlerFailed | SaveFailed)
+        result.faults += isinstance(event, RetryScheduled | HandlerFailed | SaveFailed)
 
-    life = asyncio.create_task(_live_on(world, network))
+    changing = asyncio.create_task(_change_world(world, network))
     more: dict[str, Any] = {"observer": count, "clock": LoopClock(), "random": Random(1)}
     async with (
         aiohttp.ClientSession(connector=Connector(network)) as http,
@@ -66,16 +66,16 @@ async def _follow(soaked: Soaked, seconds: float) -> None:
         for _ in range(SAMPLES):
             await pass_time(seconds / SAMPLES)
             now = asyncio.get_running_loop().time()
-            for name, look in LOOKS.items():
-                soaked.figures[name].samples.append((now, look()))
+            for name, probe in PROBES.items():
+                result.figures[name].samples.append((now, probe()))
         await stream.aclose()
         await running
-    life.cancel()
-    await asyncio.wait((life,))
+    changing.cancel()
+    await asyncio.wait((changing,))
 
 
-async def _live_on(world: World, network: Network) -> None:
-    """Change some sessions now and then, and let the world and the network forget."""
+async def _change_world(world: World, network: Network) -> None:
+    """Change some sessions from time to time, and drop the history of world and network."""
     chance, known = Random(2), sorted(world.record.sessions)
     while True:
         await pass_time(7200 * chance.random())
@@ -85,7 +85,7 @@ async def _live_on(world: World, network: Network) -> None:
             log.compact()
         for session in world.record.sessions.values():
             del session.versions[:-1]
-        network.departures.clear()
+        network.request_times.clear()
 
 
-LOOKS = {"objects": objects, "tasks": tasks, "descriptors": descriptors}
+PROBES = {"objects": objects, "tasks": tasks, "descriptors": descriptors}

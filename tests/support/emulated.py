@@ -1,4 +1,4 @@
-"""A client on an emulator, and what is asked of both."""
+"""A client connected to an emulator, and helpers for both."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ most_in_a_second = testing.most_in_a_second
 async def feed(
     world: World | None = None, *, client: dict[str, Any] | None = None, **emulator: Any
 ) -> AsyncIterator[tuple[Emulator, Client, list[Event]]]:
-    """Yield an emulator, a client of it, and the list its events go to. Virtual time only."""
+    """Yield an emulator, its client, and the list of the client's events. Virtual time only."""
     events: list[Event] = []
     async with Emulator(world or World(sessions=0, changes_per_hour=0), **emulator) as api:
         arguments: dict[str, Any] = {
@@ -34,7 +34,7 @@ async def feed(
 
 
 def unlimited() -> dict[str, Any]:
-    """Arguments for `feed` that take the limits off, on both sides."""
+    """Return arguments for `feed` without rate limits, on both sides."""
     return {
         "client": {"rate_limits": RateLimits(sessions=None, assignments=None)},
         "sessions_per_second": None,
@@ -43,7 +43,7 @@ def unlimited() -> dict[str, Any]:
 
 
 def key(session: CoachingSession) -> tuple[str, str]:
-    """Name a version as the emulator does."""
+    """Return the key of a version as the emulator writes it."""
     stamp = session.updated_at_time.astimezone(UTC).replace(tzinfo=None)
     return session.id, stamp.isoformat(timespec="milliseconds") + "Z"
 

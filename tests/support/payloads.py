@@ -1,4 +1,4 @@
-"""Payloads as Samsara's OpenAPI description documents them, made of its own example values."""
+"""Payloads as documented in Samsara's OpenAPI description, with its example values."""
 
 import json
 from typing import Any
@@ -42,7 +42,7 @@ LEAST_SESSION: dict[str, Any] = {
         "updatedAtTime",
     )
 } | {"behaviors": [], "driver": {"driverId": "0987"}}
-"""Only what the description calls required."""
+"""Only the fields that the description requires."""
 
 ASSIGNMENT: dict[str, Any] = {
     "coachId": "45646",

@@ -1,4 +1,4 @@
-"""Time that flies, from the public test kit, by the names that the tests here use."""
+"""Virtual time from the public test kit, under the names that the tests here use."""
 
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ __all__ = ["LeapingClock", "LoopClock", "VirtualLoop", "pass_time", "virtual"]
 
 
 class LeapingClock(LoopClock):
-    """The running loop's time, with a time of day that can be set anew, as a machine's can."""
+    """A `LoopClock` whose time of day can be set, as a machine's can."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What must hold of `coachstream.wire` whatever the bytes."""
+"""What must hold of `coachstream.wire` for any bytes."""
 
 import json
 from datetime import UTC, datetime
@@ -14,36 +14,36 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 GOOD = json.dumps(payloads.SESSION).encode()
 LEAST = json.dumps(payloads.LEAST_SESSION).encode()
 _SHALLOW = 200
-"""Nesting that every reader bears; beyond it, how deep the stack is already decides."""
+"""The depth that can always be read; beyond it, the result depends on the stack in use."""
 
 
 def check(data: bytes) -> str:
-    """Read ``data`` in every way there is; return in one word what came of it.
+    """Read ``data`` with every reader, and return the outcomes as words.
 
     Raises:
-        AssertionError: a promise is broken. Any other exception is one that must not come out.
+        AssertionError: A promise is broken. Any other exception is a failure, too.
     """
     return " ".join(
         (
-            _as_a_page(data),
-            _as_a_session(data),
-            _as_assignments(data),
-            _as_a_refusal(data),
-            _as_headers(data),
+            _check_page(data),
+            _check_session(data),
+            _check_assignments(data),
+            _check_error_response(data),
+            _check_headers(data),
         )
     )
 
 
-def _as_a_page(body: bytes) -> str:
+def _check_page(body: bytes) -> str:
     try:
         fast = pages.sessions_page(body)
     except UndecodableError as error:
-        shown(error)
+        check_text(error)
         assert _page_or_none(body, keep_raw=True) is None
-        return f"undecodable:{shape(error)}"
+        return f"undecodable:{error_shape(error)}"
     slow = _page_or_none(body, keep_raw=True)
     assert slow is not None
-    assert _essence(fast) == _essence(slow)
+    assert _comparable(fast) == _comparable(slow)
     assert fast.size == slow.size == len(body)
     mended = lenient.mended_text(body)
     verbatim = mended == body.removeprefix(b"\xef\xbb\xbf")
@@ -61,7 +61,7 @@ def _page_or_none(body: bytes, *, keep_raw: bool) -> Page | None:
         return None
 
 
-def _essence(page: Page) -> object:
+def _comparable(page: Page) -> object:
     entries = [
         one.raw
         if isinstance(one, MalformedSessionError)
@@ -71,13 +71,13 @@ def _essence(page: Page) -> object:
     return entries, page.end_cursor, page.has_next_page
 
 
-def _as_a_session(raw: bytes) -> str:
+def _check_session(raw: bytes) -> str:
     read = pages.session(raw)
     if isinstance(read, MalformedSessionError):
         assert read.raw == raw
-        shown(read)
+        check_text(read)
     elif raw.count(b"[") + raw.count(b"{") < _SHALLOW:
-        assert read == pages._mended(raw), "the slow way reads it otherwise"
+        assert read == pages._mended(raw), "the slow reader reads it differently"
         assert pages.session(msgspec.json.encode(read)) == read
     if _is_one_value(raw):
         page = pages.sessions_page(
@@ -94,7 +94,7 @@ def _as_a_session(raw: bytes) -> str:
 
 
 def _is_one_value(raw: bytes) -> bool:
-    """Tell whether this is one JSON value, of text that needs no mending, not too deep."""
+    """Return whether this is one JSON value of valid text, and not nested too deep."""
     if raw.count(b"[") + raw.count(b"{") >= _SHALLOW or lenient.mended_text(raw) != raw:
         return False
     try:
@@ -104,34 +104,34 @@ def _is_one_value(raw: bytes) -> bool:
     return True
 
 
-def _as_assignments(body: bytes) -> str:
+def _check_assignments(body: bytes) -> str:
     outcome = []
     try:
         listed, _ = assignments.assignments_page(body)
         assert all(one.coach_id != "" for one in listed)
         outcome.append("assignments")
     except UndecodableError as error:
-        shown(error)
+        check_text(error)
     try:
         assert assignments.assignment_change(body).coach_id != ""
         outcome.append("change")
     except UndecodableError as error:
-        shown(error)
+        check_text(error)
     return "+".join(outcome)
 
 
-def _as_a_refusal(body: bytes) -> str:
+def _check_error_response(body: bytes) -> str:
     status = 100 + (body[0] * 4 + len(body)) % 900 if body else 503
     error = refusals.refusal(status, {}, body, now=NOW, route="GET /x")
     assert isinstance(error, ApiError)
     assert error.status == status
     assert len(error.body) <= 4096
-    shown(error)
+    check_text(error)
     return type(error).__name__
 
 
-def _as_headers(data: bytes) -> str:
-    """Read the text as Retry-After and as Date, in each other's company."""
+def _check_headers(data: bytes) -> str:
+    """Read the text as Retry-After and Date headers."""
     value, _, date = data[:200].decode("latin-1").partition("\n")
     headers = {"Retry-After": value, "Date": date or value}
     seconds = refusals.retry_after(headers, now=NOW)
@@ -139,18 +139,18 @@ def _as_headers(data: bytes) -> str:
     return "wait" if seconds is not None else "no wait"
 
 
-def shown(error: Exception) -> None:
-    """Have it spelled in the ways logs do."""
+def check_text(error: Exception) -> None:
+    """Check the text of an error, as logs would show it."""
     assert str(error).encode()
     assert repr(error)
     assert len(getattr(error, "body", b"")) <= 4096
 
 
 def _outcome(one: CoachingSession | MalformedSessionError) -> str:
-    return "session" if isinstance(one, CoachingSession) else f"malformed:{shape(one)}"
+    return "session" if isinstance(one, CoachingSession) else f"malformed:{error_shape(one)}"
 
 
-def shape(error: Exception) -> str:
-    """Return the error's words without what differs from case to case."""
+def error_shape(error: Exception) -> str:
+    """Return the error's message without the parts that differ from case to case."""
     words = "".join(" " if sign.isdigit() else sign for sign in str(error))
     return words.partition("(byte")[0][-60:]

@@ -1,6 +1,6 @@
-"""The emulator without a socket: requests are answered at the library's rim to the network.
+"""A client and an emulator without a socket: the client's requests go straight to the emulator.
 
-All else is the library's own, so thousands of histories can be lived through in a minute.
+Only `Exchange.send` is replaced, so thousands of histories can run in a minute.
 """
 
 from collections.abc import AsyncIterator
@@ -19,8 +19,8 @@ from tests.support.emulated import TOKEN
 from tests.support.virtual_time import LoopClock
 
 
-class Rim:
-    """Answers what a transport would have sent, after a while, or fails as a network does."""
+class InMemoryExchange:
+    """Sends requests to an emulator, with a delay, and fails as a network does."""
 
     def __init__(self, emulator: Emulator, *, latency: float, chance: Random) -> None:
         self._emulator = emulator
@@ -54,11 +54,11 @@ class Rim:
 
 
 @asynccontextmanager
-async def client_at(
-    rim: Rim, *, chance: Random, observer: Observer, **more: Any
+async def client_in_memory(
+    exchange: InMemoryExchange, *, chance: Random, observer: Observer, **more: Any
 ) -> AsyncIterator[Client]:
-    """Yield a client whose requests go to the rim and no further."""
+    """Yield a client whose requests go to ``exchange``."""
     clock = LoopClock()
     async with Client(TOKEN, clock=clock, random=chance, observer=observer, **more) as client:
-        client._transport._exchange.send = rim.send  # type: ignore[method-assign]  # the rim
+        client._transport._exchange.send = exchange.send  # type: ignore[method-assign]  # on purpose
         yield client

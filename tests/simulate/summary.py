@@ -1,4 +1,4 @@
-"""The sum of many runs, in words."""
+"""A summary of many runs, as text."""
 
 from collections import Counter
 from datetime import timedelta
@@ -6,8 +6,8 @@ from datetime import timedelta
 from tests.simulate.run import Outcome
 
 
-class Tally:
-    """What all runs together came to."""
+class Summary:
+    """Totals over all runs."""
 
     def __init__(self) -> None:
         self.seeds = self.delivered = self.requests = self.crashes = self.violations = 0
@@ -44,14 +44,14 @@ class Tally:
         )
 
 
-def told(outcome: Outcome) -> str:
-    """Return what is known of a run, and how to have it again."""
+def describe(outcome: Outcome) -> str:
+    """Return the outcome and the trace of a run, and the command that repeats it."""
     return "\n".join(
         [
             f"seed {outcome.seed}, digest {outcome.digest}",
-            *(f"  BROKEN {violation}" for violation in outcome.violations),
+            *(f"  VIOLATION {violation}" for violation in outcome.violations),
             f"  {outcome.plan}",
             *(f"  {line}" for line in outcome.trace),
-            f"  again: python -m tests.simulate --seed {outcome.seed}",
+            f"  repeat: python -m tests.simulate --seed {outcome.seed}",
         ]
     )

@@ -1,4 +1,4 @@
-"""A raw TCP gate before the emulator: it can do what no HTTP server does."""
+"""A raw TCP proxy in front of the emulator, which can do what no HTTP server does."""
 
 import asyncio
 import socket
@@ -16,31 +16,31 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from coachstream import CoachStreamError
 from coachstream.emulator import Emulator
 from tests.chaos.certificates import Certificates
-from tests.chaos.trap import Trap
+from tests.chaos.redirect_target import RedirectTarget
 from tests.support.virtual_time import LeapingClock, pass_time
 
-Stage = Literal["answer", "accept", "resolve", "tls"]
+Stage = Literal["response", "accept", "resolve", "tls"]
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """One thing that goes wrong once, with one request."""
+    """A fault that affects one request, once."""
 
     name: str
-    play: Callable[[Any], Awaitable[Any]]
-    """What happens, given the `Call`, or for the stage "resolve" the `Resolver`."""
+    run: Callable[[Any], Awaitable[Any]]
+    """Causes the fault, given the `Call`, or for the stage "resolve" the `Resolver`."""
     error: type[CoachStreamError] | None
-    """What the library makes of it; None: nothing goes wrong."""
-    stage: Stage = "answer"
-    may_cost: type[CoachStreamError] | None = None
-    """What it makes of it besides, if the next request had its connection already."""
+    """The error that the library reports; None if it has no effect."""
+    stage: Stage = "response"
+    next_error: type[CoachStreamError] | None = None
+    """The error of the next request, if that was already using the connection."""
 
     def __repr__(self) -> str:
         return self.name
 
 
-class Gate:
-    """Passes requests on to an emulator, but for those that the script has something for."""
+class Proxy:
+    """Forwards requests to an emulator, except those for which the script has a trouble."""
 
     def __init__(
         self, api: Emulator, script: Iterable[Trouble | None], clock: LeapingClock
@@ -49,15 +49,15 @@ class Gate:
         self.clock = clock
         self.script = deque(script)
         self.requests: list[tuple[float, bytes]] = []
-        """When each request arrived, and its head."""
+        """The arrival time and the head of each request."""
         stages = {trouble.stage for trouble in self.script if trouble}
-        self.reconnects = stages != {"answer"}
-        """Whether each request needs a connection of its own."""
-        self.certificates = Certificates.once() if "tls" in stages else None
+        self.reconnects = stages != {"response"}
+        """Whether each request needs a new connection."""
+        self.certificates = Certificates.shared() if "tls" in stages else None
         self.resolver = Resolver(self)
-        self.trap = Trap()
-        self._talks: set[asyncio.Task[None]] = set()
-        self._ends: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self.redirect_target = RedirectTarget()
+        self._connections: set[asyncio.Task[None]] = set()
+        self._streams: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def __aenter__(self) -> Self:
         context = None
@@ -65,10 +65,10 @@ class Gate:
             context = self.certificates.server()
             context.sni_callback = self._choose_certificate
         self._server = await asyncio.start_server(
-            self._begin, "127.0.0.1", 0, ssl=context, limit=1 << 20
+            self._accept, "127.0.0.1", 0, ssl=context, limit=1 << 20
         )
         self.port = self._server.sockets[0].getsockname()[1]
-        await self.trap.open()
+        await self.redirect_target.open()
         scheme = "https" if context else "http"
         host = "localhost" if self.reconnects else "127.0.0.1"
         self.url = f"{scheme}://{host}:{self.port}"
@@ -81,65 +81,65 @@ class Gate:
         trace: TracebackType | None,
     ) -> None:
         self._server.close()
-        await self.trap.close()
-        for talk in self._talks:
-            talk.cancel()
-        await asyncio.gather(*self._talks, return_exceptions=True)
+        await self.redirect_target.close()
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
 
     @property
     def left_open(self) -> int:
-        """Connections that the client has not closed."""
+        """The number of connections that the client has not closed."""
         return sum(
             not (reader._eof or reader.exception() or writer.is_closing())  # type: ignore[attr-defined]  # private
-            for reader, writer in self._ends
+            for reader, writer in self._streams
         )
 
-    def next_at(self, stage: Stage) -> Trouble | None:
-        """Take the next trouble if it belongs to this stage."""
+    def next_for(self, stage: Stage) -> Trouble | None:
+        """Return and remove the next trouble, if it belongs to this stage."""
         if self.script and self.script[0] and self.script[0].stage == stage:
             return self.script.popleft()
         return None
 
     def _choose_certificate(self, tls: ssl.SSLObject, _: str | None, __: ssl.SSLContext) -> None:
         assert self.certificates is not None
-        if trouble := self.next_at("tls"):
+        if trouble := self.next_for("tls"):
             tls.context = self.certificates.server(trouble.name)
 
-    async def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._talks.add(task)
-        self._ends.append((reader, writer))
+        self._connections.add(task)
+        self._streams.append((reader, writer))
         try:
-            await self._talk(reader, writer)
+            await self._serve(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client has left, or the gate is shut
+            pass  # the client or the proxy has closed
         finally:
-            self._talks.discard(task)
+            self._connections.discard(task)
             writer.close()
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if trouble := self.next_at("accept"):
-            await trouble.play(Call(self, b"", reader, writer))
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if trouble := self.next_for("accept"):
+            await trouble.run(Call(self, b"", reader, writer))
             return
-        over = False
-        while not over:
+        closed = False
+        while not closed:
             head = await reader.readuntil(b"\r\n\r\n")
             self.requests.append((self.clock.monotonic(), head))
             call = Call(self, head, reader, writer)
             if self.script and self.script[0] is None:
                 self.script.popleft()
                 await call.pass_on()
-            elif trouble := self.next_at("answer"):
-                await trouble.play(call)
+            elif trouble := self.next_for("response"):
+                await trouble.run(call)
             else:
                 await call.pass_on()
-            over = call.over
+            closed = call.closed
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the emulator has answered."""
+class Response:
+    """The emulator's response."""
 
     status: bytes
     headers: bytes
@@ -148,38 +148,38 @@ class Answer:
 
     @property
     def content(self) -> bytes:
-        """The headers that tell of the content."""
-        kept = (b"content-type", b"content-encoding", b"request-id")
+        """The headers that describe the content."""
+        wanted = (b"content-type", b"content-encoding", b"request-id")
         lines = self.headers.split(b"\r\n")
-        return b"".join(one + b"\r\n" for one in lines if one.lower().startswith(kept))
+        return b"".join(one + b"\r\n" for one in lines if one.lower().startswith(wanted))
 
 
 class Call:
-    """One request at the gate, and what can be done to it."""
+    """One request at the proxy, and the ways to respond."""
 
     def __init__(
         self,
-        gate: Gate,
+        proxy: Proxy,
         head: bytes,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        self.gate = gate
+        self.proxy = proxy
         self.head = head
-        self.over = False
-        """Whether this was the connection's last."""
+        self.closed = False
+        """Whether this was the last request of its connection."""
         self._reader = reader
         self._writer = writer
 
-    async def true_answer(self, *, plain: bool = False) -> Answer:
-        """Ask the emulator; ``plain`` for an answer that is not compressed."""
+    async def real_response(self, *, plain: bool = False) -> Response:
+        """Return the emulator's response; with ``plain``, uncompressed."""
         head = b"\r\n".join(
             line
             for line in self.head.split(b"\r\n")
             if not line.lower().startswith(b"connection:")
             and not (plain and line.lower().startswith(b"accept-encoding:"))
         )
-        port = int(self.gate.api.url.rpartition(":")[2])
+        port = int(self.proxy.api.url.rpartition(":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             writer.write(head[:-2] + b"Connection: close\r\n\r\n")
@@ -191,21 +191,21 @@ class Call:
         headers, _, body = rest.partition(b"\r\n\r\n")
         lines = [one for one in headers.split(b"\r\n") if not one.lower().startswith(b"connection")]
         length = b"Content-Length: %d" % len(body)
-        return Answer(first, b"\r\n".join(lines), body, whole=length in lines)
+        return Response(first, b"\r\n".join(lines), body, whole=length in lines)
 
     async def pass_on(self) -> None:
-        """Answer as the emulator does, broken off where that broke off."""
-        answer = await self.true_answer()
-        if answer.status:
-            await self.send(answer.status, b"\r\n", answer.headers, b"\r\n\r\n", answer.body)
-        self.over = not answer.whole
+        """Forward the emulator's response, cut off where that was cut off."""
+        response = await self.real_response()
+        if response.status:
+            await self.send(response.status, b"\r\n", response.headers, b"\r\n\r\n", response.body)
+        self.closed = not response.whole
 
     async def ok(self, headers: bytes, body: bytes) -> None:
-        """Answer 200 with these headers, and no others."""
+        """Respond with 200 and only these headers."""
         await self.send(b"HTTP/1.1 200 OK\r\n", headers, b"\r\n", body)
 
     async def send(self, *parts: bytes) -> None:
-        """Send bytes as they are."""
+        """Send raw bytes."""
         self._writer.write(b"".join(parts))
         await self._writer.drain()
 
@@ -217,57 +217,57 @@ class Call:
             await self.send(data[start : start + size])
 
     async def wait(self, seconds: float = 7200.0) -> None:
-        """Do nothing for so long."""
+        """Wait."""
         await pass_time(seconds)
 
-    async def until_left(self) -> None:
-        """Read on until the client has closed its side."""
+    async def until_client_closes(self) -> None:
+        """Read until the client has closed its side."""
         while await self._reader.read(1000):
             pass
-        self.over = True
+        self.closed = True
 
     def close(self) -> None:
-        """Close the connection in order."""
-        self.over = True
+        """Close the connection in the regular way."""
+        self.closed = True
         self._writer.close()
 
     def close_half(self) -> None:
-        """Say that no more will be sent; TLS can only say so by closing."""
+        """Close the sending side; with TLS, close the connection."""
         if self._writer.can_write_eof():
             self._writer.write_eof()
         else:
             self.close()
 
     def reset(self) -> None:
-        """Break the connection off, as a crash or a firewall does."""
-        self.over = True
+        """Reset the connection, as a crash or a firewall does."""
+        self.closed = True
         raw: socket.socket | None = self._writer.get_extra_info("socket")
-        if raw is not None:  # the client may have been quicker
+        if raw is not None:  # None if the client has closed already
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
 
 class Resolver(AbstractResolver):
-    """Finds the gate under the name of localhost, unless the script says otherwise."""
+    """Resolves localhost to the proxy, unless the script has a trouble."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         assert host == "localhost"
-        if trouble := self._gate.next_at("resolve"):
-            found: list[ResolveResult] = await trouble.play(self)
+        if trouble := self._proxy.next_for("resolve"):
+            found: list[ResolveResult] = await trouble.run(self)
             return found
         return self.found()
 
     def found(self) -> list[ResolveResult]:
-        """Return what is found when all is well."""
-        return self.address(self._gate.port)
+        """Return the proxy's address."""
+        return self.address(self._proxy.port)
 
     def address(self, port: int) -> list[ResolveResult]:
-        """Return a port of this machine."""
+        """Return an address on this machine."""
         return [
             ResolveResult(
                 hostname="localhost",
@@ -280,4 +280,4 @@ class Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""Jobs in processes of their own: no round profits from, or pays for, what ran before it."""
+"""Jobs in processes of their own, so that no round is affected by those before it."""
 
 import asyncio
 import importlib
@@ -15,45 +15,45 @@ R = TypeVar("R")
 
 
 def run(job: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run a module's async function in a fresh interpreter and return what it returns.
+    """Run a module's async function in a fresh interpreter and return its result.
 
-    Arguments and result travel as JSON, and get the types the function is annotated with.
+    Arguments and result are passed as JSON and converted to the function's annotated types.
     """
     return start(job, *args, **kwargs).result()
 
 
 class Started(Generic[R]):
-    """A job that runs."""
+    """A running job."""
 
     def __init__(self, process: subprocess.Popen[bytes], returns: type[R]) -> None:
         self._process = process
         self._returns = returns
 
     def stop(self) -> None:
-        """End the job, if it has not ended."""
+        """Kill the job if it is still running."""
         self._process.kill()
         self._process.wait()
 
     def result(self) -> R:
-        """Wait for the job's end and return its result."""
-        told, _ = self._process.communicate()
+        """Wait for the job and return its result."""
+        output, _ = self._process.communicate()
         if self._process.returncode:
             raise RuntimeError(f"a job failed: {self._process.args!r}")
-        return msgspec.json.decode(told.splitlines()[-1], type=self._returns)
+        return msgspec.json.decode(output.splitlines()[-1], type=self._returns)
 
 
 def start(job: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> Started[R]:
-    """Start a job as `run` does, without waiting for its end."""
+    """Start a job as `run` does, without waiting for it."""
     call = msgspec.json.encode((job.__module__, job.__name__, args, kwargs))
-    command = [sys.executable, "-m", "benchmarks.fresh", call.decode()]
+    command = [sys.executable, "-m", "benchmarks.isolated", call.decode()]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603  # our own program
     return Started(process, get_type_hints(job)["return"])
 
 
 def rounds(count: int, jobs: Mapping[str, Callable[[], R]]) -> dict[str, list[R]]:
-    """Run the jobs one after another, ``count`` times, every other time the other way round.
+    """Run the jobs one after another, ``count`` times, in alternating order.
 
-    So what slows the machine for a while slows all of them, and nobody is always first.
+    So a temporary slowdown of the machine affects all of them, and no job is always first.
     """
     results: dict[str, list[R]] = {name: [] for name in jobs}
     for number in range(count):
@@ -63,7 +63,7 @@ def rounds(count: int, jobs: Mapping[str, Callable[[], R]]) -> dict[str, list[R]
 
 
 def main() -> None:
-    """Do the one job that the command line names."""
+    """Run the job that the command line names."""
     module, name, args, kwargs = msgspec.json.decode(sys.argv[1])
     job = getattr(importlib.import_module(module), name)
     given = inspect.signature(job).bind(*args, **kwargs).arguments

@@ -1,4 +1,4 @@
-"""What must hold of checkpoints whatever the bytes in storage."""
+"""What must hold of checkpoints for any bytes in storage."""
 
 import asyncio
 import atexit
@@ -19,7 +19,7 @@ from coachstream.models import Position
 from coachstream.progress.checkpointer import Checkpointer
 from coachstream.wire.query import Query
 from tests.contracts.positions import QUERY, full
-from tests.fuzz.readers import shape, shown
+from tests.fuzz.wire import check_text, error_shape
 from tests.support.runtimes import new_runtime
 
 SOUND = Stored(3, encode(full(3)))
@@ -29,45 +29,45 @@ T = TypeVar("T")
 
 
 def check(data: bytes) -> str:
-    """Take ``data`` for what a store holds; return in one word what came of it.
+    """Read ``data`` as the content of a store, and return the outcomes as words.
 
     Raises:
-        AssertionError: a promise is broken. Any other exception is one that must not come out.
+        AssertionError: A promise is broken. Any other exception is a failure, too.
     """
-    return " ".join((_as_a_record(data), _as_sealed(data), _as_damage(data)))
+    return " ".join((_check_record(data), _check_sealed(data), _check_damaged(data)))
 
 
-def _as_a_record(value: bytes) -> str:
+def _check_record(value: bytes) -> str:
     try:
         position = decode("it", value)
     except CheckpointError as error:
-        shown(error)
-        return shape(error)
+        check_text(error)
+        return error_shape(error)
     assert decode("it", encode(position)) == position
     assert restore("it", Stored(1, value)) is not None
-    return "position" if _usable(position) else "of no use"
+    return "position" if _usable(position) else "unusable"
 
 
-def _as_sealed(sealed: bytes) -> str:
+def _check_sealed(sealed: bytes) -> str:
     try:
-        kept = unseal("it", sealed)
+        restored = unseal("it", sealed)
     except CheckpointError as error:
-        shown(error)
-        return shape(error)
-    assert unseal("it", seal(kept)) == kept
+        check_text(error)
+        return error_shape(error)
+    assert unseal("it", seal(restored)) == restored
     return "whole"
 
 
-def _as_damage(data: bytes) -> str:
-    """Put the data somewhere into a whole checkpoint: it is found damaged, or is as before."""
+def _check_damaged(data: bytes) -> str:
+    """Overwrite part of a valid checkpoint: it must be found damaged, or be unchanged."""
     start = int.from_bytes(data[:2]) % (len(SEALED) + 1)
     end = min(len(SEALED), start + (data[2] if len(data) > 2 else 1))
     damaged = SEALED[:start] + data[3:] + SEALED[end:]
     try:
-        kept = unseal("it", damaged)
+        restored = unseal("it", damaged)
     except CheckpointError:
-        return "found"
-    assert kept == SOUND, "damage passed for another place"
+        return "detected"
+    assert restored == SOUND, "damage passed for another checkpoint"
     return "harmless"
 
 
@@ -79,46 +79,46 @@ class _Clock:
         return 0.0
 
     async def sleep(self, seconds: float) -> None:
-        raise AssertionError("nothing here waits")
+        raise AssertionError("nothing waits here")
 
 
 def _usable(position: Position) -> bool:
-    """Begin with a position that could be read: that works, or is refused by an error of ours."""
+    """Start from a readable position: this must work, or raise one of our errors."""
     store, name = MemoryStore(), "it"
-    at_once(store.save(name, position, after=0))
+    run_sync(store.save(name, position, after=0))
     events: list[object] = []
     checkpointer = Checkpointer(
         store, name=name, runtime=new_runtime(events.append, clock=_Clock())
     )
     try:
-        asked = Query.from_wire(position.origin)
-        begun = at_once(checkpointer.load(asked if _has_start(asked) else Query.from_wire(QUERY)))
+        query = Query.from_wire(position.origin)
+        start = run_sync(checkpointer.load(query if _has_start(query) else Query.from_wire(QUERY)))
     except CheckpointError as error:
-        shown(error)
+        check_text(error)
         return False
-    reader = _reader(begun, events)
+    reader = _reader(start, events)
     assert isinstance(reader._pager, Pager)
     reader._why_expired()
-    line = reader._query_with_overlap().after(begun.cursor)
-    assert line.isascii()
-    assert line.isprintable()
-    assert " " not in line
-    assert (reader.query.bounded) == ("&endTime=" in begun.query)
-    past = BackfillReader(
-        start=begun,
+    query_string = reader._query_with_overlap().after(start.cursor)
+    assert query_string.isascii()
+    assert query_string.isprintable()
+    assert " " not in query_string
+    assert (reader.query.bounded) == ("&endTime=" in start.query)
+    backfill = BackfillReader(
+        start=start,
         readers=3,
         open_reader=lambda start: _reader(start, events),
         server_now=lambda: None,
         runtime=new_runtime(events.append, clock=_Clock()),
     )
-    past._where_to_follow_from(past._open_windows(_Clock().now()))
+    backfill._where_to_follow_from(backfill._open_windows(_Clock().now()))
     return True
 
 
 def _reader(start: Position, events: list[object]) -> PageReader:
     return PageReader(
         start=start,
-        fetcher=SimpleNamespace(dead_cursor=None),  # type: ignore[arg-type]  # nothing is asked
+        fetcher=SimpleNamespace(dead_cursor=None),  # type: ignore[arg-type]  # nothing is fetched
         runtime=new_runtime(events.append, clock=_Clock()),
         poll_interval=5.0,
     )
@@ -131,14 +131,14 @@ def _has_start(query: Query) -> bool:
         return False
 
 
-def at_once(work: Coroutine[Any, Any, T]) -> T:
-    """Return the result of what never has to wait, but asks for its event loop."""
+def run_sync(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that does not wait but needs an event loop."""
     return _runner().run(work)
 
 
 @cache
 def _runner() -> asyncio.Runner:
-    """Return one for all cases: to make it takes longer than most of them."""
+    """Return one runner for all cases, as creating it takes longer than most of them."""
     runner = asyncio.Runner()
     atexit.register(runner.close)
     return runner

@@ -1,4 +1,4 @@
-"""All that a crash report could show, to be searched for what it must not."""
+"""All the text that a crash report could show, to be searched for the token."""
 
 import traceback
 from collections.abc import Iterable
@@ -10,15 +10,15 @@ _HERE = str(Path(__file__).parents[1])
 
 
 def everything_shown(error: BaseException) -> str:
-    """Return all that is to be seen of an exception, down the chain of causes and contexts.
+    """Return all the text of an exception, and of its causes and contexts.
 
-    The variables of every frame are part of it, but for the tests' own, which may know the token.
+    This includes the variables of every frame except those of tests, which may know the token.
     """
     report = traceback.TracebackException.from_exception(error, capture_locals=True)
     shown = []
     for link in _chain(report):
-        theirs = [frame for frame in link.stack if not frame.filename.startswith(_HERE)]
-        link.stack = traceback.StackSummary.from_list(theirs)
+        frames = [frame for frame in link.stack if not frame.filename.startswith(_HERE)]
+        link.stack = traceback.StackSummary.from_list(frames)
         shown += link.format(chain=False)
     for cause in _causes(error):
         shown += [str(cause), repr(cause), repr(cause.args), repr(vars(cause))]
@@ -28,8 +28,8 @@ def everything_shown(error: BaseException) -> str:
     return "\n".join(shown)
 
 
-def everything_told(events: Iterable[Event]) -> str:
-    """Return all that is to be seen of events, their errors included."""
+def everything_in_events(events: Iterable[Event]) -> str:
+    """Return all the text of events, including their errors."""
     shown = []
     for event in events:
         shown.append(repr(event))

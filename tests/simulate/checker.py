@@ -1,0 +1,143 @@
+"""Checks that the promises to one subject are kept."""
+
+import json
+from base64 import b64decode
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from coachstream import MalformedSessionError, Position
+from coachstream.emulator import Emulator
+from coachstream.emulator.clock import to_ms
+from coachstream.emulator.cursors import SEAM
+from coachstream.emulator.history import Version
+from coachstream.feed.reader import OVERLAP
+from coachstream.feed.reading import RECENT
+from coachstream.wire.query import Query
+from tests.guarantees.histories import Key, Recorder
+from tests.simulate.journal import Journal, normalised
+from tests.simulate.plan import Plan, SubjectPlan
+
+
+class Checker(Recorder):
+    """A recorder that knows the query of its subject."""
+
+    def __init__(
+        self, plan: Plan, subject: SubjectPlan, emulator: Emulator, journal: Journal
+    ) -> None:
+        super().__init__(emulator)
+        self._subject = subject
+        self._plan = plan
+        self._journal = journal
+        self.world_start = emulator.world.now
+        self.end = self.world_start if subject.bounded else None
+        self.start = self.world_start - timedelta(days=subject.days_back)
+        drivers = emulator.world.drivers[: subject.drivers] if subject.drivers else None
+        self.drivers = None if drivers is None else tuple(drivers)
+        self.malformed: set[Key] = set()
+        """Versions that were settled though they could not be read."""
+        self.settled_before: set[Key] = set()
+        """Versions that were settled when the current attempt started."""
+        self.stopped = False
+
+    def expected_versions(self) -> Iterator[Version]:
+        """Yield the versions that the subject's query can still return."""
+        first, last = to_ms(self.start), None if self.end is None else to_ms(self.end)
+        every = self.emulator.profile.versions == "every"
+        for version in self.emulator.world.record.every:
+            if (
+                version.stamp >= first
+                and (last is None or version.stamp < last)
+                and (every or version.superseded is None)
+                and (self.drivers is None or version.session.driver_id in self.drivers)
+            ):
+                yield version
+
+    def claimed(self, position: Position) -> set[Key]:
+        """Return the versions that a position claims are settled."""
+        settled = {_as_key(one) for one in position.settled}
+        begin = to_ms(Query.from_wire(position.query).start)
+        last = begin - 1
+        if position.cursor is not None:
+            last = max(last, json.loads(b64decode(position.cursor.partition(SEAM)[2]))[0])
+        return settled | {
+            version.key for version in self.expected_versions() if version.stamp <= last
+        }
+
+    @property
+    def missing(self) -> set[Key]:
+        """Expected versions that were not handled."""
+        return {version.key for version in self.expected_versions()} - self.handled
+
+    def start_attempt(self, position: Position | None, attempt: int) -> None:
+        """Record a new attempt that starts at ``position``."""
+        self.attempt = attempt
+        self.settled_before = set() if position is None else self.claimed(position)
+        self._journal.note("started", self._subject.name, attempt)
+
+    def handling_started(self, driver: str, one: Key) -> None:
+        """Record that the handling of a version starts."""
+        started = self.started[self.attempt, driver]
+        repeated = started and started[-1] == one
+        if not repeated and one not in self.malformed:
+            started.append(one)
+
+    def handling_finished(self, one: Key) -> None:
+        """Record that a version has been handled."""
+        self._journal.note("handled", *one)
+        self._journal.delivered += 1
+        self.handled.add(one)
+        # A version settled without a key may be delivered again after its cursor has expired.
+        if one in self.settled_before - self.malformed:
+            self._journal.violation("a settled session is not delivered again", one)
+
+    def settled_malformed(self, error: MalformedSessionError) -> None:
+        """Record a session that was settled though it could not be read."""
+        if error.session_id is not None and error.updated_at_time is not None:
+            candidates = {_as_key((error.session_id, error.updated_at_time))}
+        else:
+            candidates = self._journal.malformed.get(normalised(error.raw), set())
+        if not candidates:
+            self._journal.violation("only malformed sessions are reported as malformed", error)
+            return
+        # Two versions may differ only in the malformed field.
+        one = min(candidates - self.handled or candidates)
+        self.malformed.add(one)
+        self.handled.add(one)
+
+    def saved(self, position: Position) -> None:
+        """Check a position that is being saved."""
+        if false_claims := self.claimed(position) - self.handled:
+            self._journal.violation(
+                "no checkpoint claims what was not settled", sorted(false_claims)
+            )
+        most = self.settled_limit(position)
+        if len(position.settled) > most or len(position.recent) > RECENT:
+            sizes = len(position.settled), most, len(position.recent)
+            self._journal.violation("a checkpoint stays small", sizes)
+
+    def settled_limit(self, position: Position) -> int:
+        """Return the most keys beyond its cursor that a position may hold."""
+        open_at_most = self._plan.page_size[1] + (
+            self._subject.max_unsettled if self._subject.interface == "consume" else 0
+        )
+        # Following reads again the overlap, and everything when the cursor is empty.
+        overlap = Query.from_wire(position.query).start - OVERLAP
+        beyond = sum(
+            version.stamp >= to_ms(overlap) for version in self.emulator.world.record.every
+        )
+        return open_at_most + 2 * self._plan.page_size[1] + beyond
+
+    def check_order(self) -> None:
+        """Check the order in which handling started."""
+        if self.malformed and self.emulator.profile.caught_up_cursor == "empty":
+            # Here the same page is served repeatedly. A version that was malformed in one response
+            # and valid in the next is new, and those after it on the page may be delivered again.
+            return
+        for where in self.out_of_order:
+            details = where, self.started[where]
+            self._journal.violation("a driver's sessions keep their order", details)
+
+
+def _as_key(one: tuple[str, datetime]) -> Key:
+    name, moment = one
+    return name, moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
