@@ -76,7 +76,7 @@ def instance_of(argument: str, value: T, kind: type[T]) -> T:
     return value
 
 
-def share(argument: str, value: float) -> float:
+def fraction(argument: str, value: float) -> float:
     """Return ``value``.
 
     Raises:
@@ -89,7 +89,7 @@ def share(argument: str, value: float) -> float:
     return value
 
 
-def plain_function(argument: str, value: object) -> None:
+def sync_function(argument: str, value: object) -> None:
     """Check that ``value`` is callable and not async.
 
     Raises:

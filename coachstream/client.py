@@ -9,7 +9,7 @@ from typing import Self
 import aiohttp
 import anyio
 
-from .arguments import at_least_one, instance_of, plain_function, seconds
+from .arguments import at_least_one, instance_of, seconds, sync_function
 from .assignments.endpoint import Assignments
 from .clock import Clock, SystemClock
 from .errors import InvalidArgumentError
@@ -75,7 +75,7 @@ class Client:
         retry = instance_of("retry", retry or RetryPolicy(), RetryPolicy)
         limits = instance_of("rate_limits", rate_limits or RateLimits(), RateLimits)
         if observer is not None:
-            plain_function("observer", observer)
+            sync_function("observer", observer)
         runtime = Runtime(
             clock=clock or SystemClock(),
             random=random or Random(),

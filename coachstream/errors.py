@@ -34,7 +34,7 @@ CoachStreamError
 |-- TooManyFailuresError       so many sessions failed that something else must be wrong
 `-- CheckpointError            a checkpoint can't be read or written
     |-- StaleCheckpointError     another consumer has moved this checkpoint
-    |   `-- SaveUndoneError        your transaction was rolled back, and a save with it
+    |   `-- SaveRolledBackError        your transaction was rolled back, and a save with it
     |-- CorruptCheckpointError   the stored checkpoint is damaged
     `-- NewerCheckpointError     a later version of this library wrote the stored checkpoint
 
@@ -287,7 +287,7 @@ class StaleCheckpointError(CheckpointError):
     """Another consumer with the same name has moved the checkpoint since it was read."""
 
 
-class SaveUndoneError(StaleCheckpointError):
+class SaveRolledBackError(StaleCheckpointError):
     """Your transaction was rolled back, and a save with it. Start a new stream from the store."""
 
 

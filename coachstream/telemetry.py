@@ -134,7 +134,7 @@ class CursorAging(Event, frozen=True, kw_only=True):
     days: float
 
 
-class CursorDied(Event, frozen=True, kw_only=True):
+class CursorExpired(Event, frozen=True, kw_only=True):
     """The cursor is dead (expired or refused). Reading resumes at ``start``, with an overlap.
 
     Sessions updated meanwhile are delivered, as far as the server still reports them.

@@ -46,21 +46,27 @@ IMPORTERS = {
 """Outside libraries, and the modules that may import them. (`client` only names a type.)"""
 PURE = {
     "arguments",
-    "cursors",
+    "consumer.bounds",
+    "consumer.lanes",
     "errors",
-    "frontier",
+    "feed.paging",
+    "feed.reading",
+    "feed.windows",
     "http.address",
-    "lanes",
     "models",
+    "progress.frontier",
     "retry",
-    "windows",
     "wire",
 }
 """Modules and subpackages without I/O, clock or event loop."""
 BANNED_IN_PURE = {"asyncio", "anyio", "time", "os", "socket", "aiohttp"}
 
-LONGEST_MODULE = 360
+AT_THE_TOP = 14
+"""Modules that may stand at the top of the package, beside the subpackages."""
+LONGEST_MODULE = 300
 """Lines. A longer module holds more than one idea."""
+LONGEST_FUNCTION = 40
+"""Lines of a body without its docstring. A longer function does more than one thing."""
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -114,6 +120,12 @@ def test_every_module_and_subpackage_has_a_layer():
     parts = [one for layer in LAYERS for one in layer]
     assert len(parts) == len(set(parts))
     assert {top_level(path) for path in MODULES} == set(parts) | set(STANDALONE)
+    assert sum(path.parent == PACKAGE for path in MODULES) <= AT_THE_TOP
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*/__init__.py")), ids=name)
+def test_each_subpackage_says_what_it_may_import(path):
+    assert "import" in (ast.get_docstring(ast.parse(path.read_text())) or "")
 
 
 @pytest.mark.parametrize("path", LAYERED, ids=name)
@@ -143,6 +155,10 @@ def test_each_outside_library_has_one_importer(path):
         assert importers is None or {name(path), top_level(path)} & importers, imported
 
 
+def test_every_pure_module_exists():
+    assert {top_level(path) for path in MODULES} | NAMES >= PURE
+
+
 @pytest.mark.parametrize("path", [p for p in MODULES if {name(p), top_level(p)} & PURE], ids=name)
 def test_pure_modules_touch_neither_time_nor_network(path):
     outside = {imported.partition(".")[0] for imported in imports(path)}
@@ -152,6 +168,22 @@ def test_pure_modules_touch_neither_time_nor_network(path):
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_no_module_is_too_long(path):
     assert len(path.read_text().splitlines()) <= LONGEST_MODULE, "make it two modules"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_no_function_is_too_long(path):
+    functions = (
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    too_long = []
+    for function in functions:
+        body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+        lines = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+        if lines > LONGEST_FUNCTION:
+            too_long.append(f"{function.name}: {lines}")
+    assert too_long == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)

@@ -15,7 +15,8 @@ NAMES = [
     InternalServerError InvalidArgumentError Ledger MalformedSessionError MemoryLedger
     MethodNotAllowedError NewerCheckpointError NotFoundError NotImplementedApiError Observer
     OnFailure Page PageTooLargeError Position QueryMismatchError RateLimitError RateLimits
-    RedirectError Replay Report RequestTimeoutError Retry RetryPolicy SaveUndoneError ServerError
+    RedirectError Replay Report RequestTimeoutError Retry RetryPolicy SaveRolledBackError
+    ServerError
     ServiceUnavailableError SessionStatus SessionStream StaleCheckpointError StreamInUseError
     StreamState SystemClock TokenProvider TokenUnavailableError TooManyFailuresError
     TransportError UnauthorizedError UndecodableError __version__ consume replay

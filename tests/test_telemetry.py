@@ -55,7 +55,7 @@ EVENTS = [
     ),
     (telemetry.CursorAging(days=26), "feed", logging.WARNING),
     (
-        telemetry.CursorDied(reason="refused", start=NOW, watermark=None),
+        telemetry.CursorExpired(reason="refused", start=NOW, watermark=None),
         "feed",
         logging.WARNING,
     ),

@@ -8,11 +8,11 @@ from typing import Literal
 from ..arguments import (
     async_function,
     at_least_one,
+    fraction,
     instance_of,
     one_of,
-    plain_function,
     seconds,
-    share,
+    sync_function,
 )
 from ..checkpoints import StoreLike
 from ..clock import Clock, SystemClock
@@ -97,9 +97,9 @@ async def consume(
             raised.
     """
     async_function("handler", handler)
-    plain_function("key", key)
+    sync_function("key", key)
     if observer is not None:
-        plain_function("observer", observer)
+        sync_function("observer", observer)
     if retry is not None:
         instance_of("retry", retry, RetryPolicy)
     source = _source(stream)
@@ -119,7 +119,7 @@ async def consume(
             on_failure=OnFailure(one_of("on_failure", on_failure, list(OnFailure))),
             retry=retry or RetryPolicy(attempts=5, first_delay=1.0),
             ledger=ledger,
-            ratio=share("failure_ratio", failure_ratio),
+            ratio=fraction("failure_ratio", failure_ratio),
             runtime=runtime,
         ),
         checkpointer=Checkpointer(store, name=name, runtime=runtime),

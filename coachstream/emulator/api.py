@@ -8,7 +8,6 @@ from datetime import UTC
 from email.utils import format_datetime
 from random import Random
 
-from .answer import TEXT, Answer, error
 from .assignments import assignments_page, put_assignment
 from .delivery import apply_fault, early_answer
 from .endpoint import EndpointContext
@@ -16,6 +15,7 @@ from .faults import Fault, Route
 from .limit import SlidingLimit
 from .query import BadRequestError, Parameters
 from .request_log import Request, Requests
+from .response import TEXT, Response, error
 from .sessions import sessions_page
 
 ROUTES: Mapping[str, tuple[Route, frozenset[str]]] = {
@@ -44,7 +44,7 @@ class Api:
         self._limits = {route: SlidingLimit(rate) for route, rate in rates.items() if rate}
         self._ids = Random(f"{context.world.seed} request ids")
 
-    def answer(
+    def respond(
         self,
         method: str,
         target: str,
@@ -52,7 +52,7 @@ class Api:
         authorization: str,
         headers: Mapping[str, str],
         at: float,
-    ) -> tuple[Answer, Fault | None]:
+    ) -> tuple[Response, Fault | None]:
         """Return the response to a request and the fault to apply to it; log the request.
 
         Args:
@@ -67,7 +67,7 @@ class Api:
         request_id = f"{self._ids.getrandbits(32):08x}"
         now = self._context.world.now
         self._context.world.advance(now)
-        answer, fault = self._decide(method, parameters, authorization, at, request_id)
+        response, fault = self._decide(method, parameters, authorization, at, request_id)
         self.requests.append(
             Request(
                 at=at,
@@ -77,21 +77,21 @@ class Api:
                 query=parameters.values,
                 raw_query=raw_query,
                 headers=headers,
-                status=0 if fault is not None and fault.kind == "hang_up" else answer.status,
+                status=0 if fault is not None and fault.kind == "hang_up" else response.status,
                 fault=fault,
-                served=answer.served,
+                served=response.served,
             )
         )
         date = format_datetime(now.astimezone(UTC), usegmt=True)
-        headers = {"Date": date, **answer.headers, "Request-Id": request_id}
-        return replace(answer, headers=headers), fault
+        headers = {"Date": date, **response.headers, "Request-Id": request_id}
+        return replace(response, headers=headers), fault
 
     def _decide(
         self, method: str, parameters: Parameters, authorization: str, at: float, request_id: str
-    ) -> tuple[Answer, Fault | None]:
+    ) -> tuple[Response, Fault | None]:
         if parameters.path not in ROUTES:
             # Observed on the real API: an unknown path gets plain text, not JSON.
-            return Answer(
+            return Response(
                 status=404, body=b"404 page not found\n", headers={"Content-Type": TEXT}
             ), None
         route, methods = ROUTES[parameters.path]
@@ -108,10 +108,10 @@ class Api:
         if limit and (wait := limit.try_acquire(at)):
             return error(429, request_id=request_id, headers={"Retry-After": f"{wait:.5f}"}), fault
         try:
-            answer = self._call_endpoint(route, method, parameters, fault, request_id)
+            response = self._call_endpoint(route, method, parameters, fault, request_id)
         except BadRequestError as bad:
-            answer = error(400, str(bad), request_id=request_id)
-        return (apply_fault(fault, answer) if fault else answer), fault
+            response = error(400, str(bad), request_id=request_id)
+        return (apply_fault(fault, response) if fault else response), fault
 
     def _call_endpoint(
         self,
@@ -120,7 +120,7 @@ class Api:
         parameters: Parameters,
         fault: Fault | None,
         request_id: str,
-    ) -> Answer:
+    ) -> Response:
         if parameters.repeated and self._context.profile.repeated_keys == "reject":
             raise BadRequestError("Invalid value for parameter.")
         if method == "PUT":

@@ -5,17 +5,17 @@ from typing import cast
 
 import msgspec
 
-from .answer import Answer, error, page
 from .clock import stamp_text
 from .content import Json
 from .endpoint import EndpointContext
 from .people import Assignment
 from .query import BadRequestError, Parameters
+from .response import Response, error, page
 
 
 def assignments_page(
     context: EndpointContext, parameters: Parameters, *, empty: bool = False
-) -> Answer:
+) -> Response:
     """Return the next page of the drivers that have a coach, with their coaches.
 
     Args:
@@ -49,7 +49,7 @@ def assignments_page(
     )
 
 
-def put_assignment(context: EndpointContext, parameters: Parameters, request_id: str) -> Answer:
+def put_assignment(context: EndpointContext, parameters: Parameters, request_id: str) -> Response:
     """Assign a coach to a driver, or remove the coach if the request names none.
 
     All parameters are in the query; the body is not read. Here, driverId must be Samsara's id.
@@ -70,7 +70,7 @@ def put_assignment(context: EndpointContext, parameters: Parameters, request_id:
         world.unassign(driver)
     assignment = world.people.assignment(driver)
     data: Json = {"driverId": driver, **_common(assignment)}
-    return Answer(body=msgspec.json.encode({"data": data}))
+    return Response(body=msgspec.json.encode({"data": data}))
 
 
 def _item(context: EndpointContext, assignment: Assignment, *, show_external_ids: bool) -> bytes:

@@ -10,7 +10,7 @@ from random import Random
 from .clock import MILLISECOND, to_ms
 from .query import BadRequestError, Parameters
 
-SEAM = " +/=&%2F,~|"
+SEPARATOR = " +/=&%2F,~|"
 """Joins the two halves of a cursor; holds every character that careless clients fail to escape."""
 
 
@@ -31,7 +31,7 @@ class Cursors:
         """Return a cursor for ``position`` in the results for these parameters."""
         nonce = self._random.getrandbits(64)
         body = json.dumps([position, to_ms(now), parameters.digest, nonce]).encode()
-        return f"{self._sign(body)}{SEAM}{b64encode(body).decode()}"
+        return f"{self._sign(body)}{SEPARATOR}{b64encode(body).decode()}"
 
     def position(self, parameters: Parameters, now: datetime) -> int | str | None:
         """Return the position of the request's cursor, or None for the start.
@@ -41,7 +41,7 @@ class Cursors:
         """
         if not parameters.after:
             return None
-        sent, _, encoded = parameters.after.partition(SEAM)
+        sent, _, encoded = parameters.after.partition(SEPARATOR)
         signature = sent.encode(errors="replace")
         try:
             body = b64decode(encoded, validate=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import overload
 
-from .answer import Key
 from .faults import Fault
+from .response import Key
 
 
 @dataclass(frozen=True, kw_only=True)

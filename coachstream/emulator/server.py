@@ -197,7 +197,7 @@ class Emulator:
             authorization = headers.get("Authorization", "")
             if authorization:
                 headers["Authorization"] = "***"
-            answer, fault = self._api.answer(
+            response, fault = self._api.respond(
                 http.method,
                 http.raw_path,
                 authorization=authorization,
@@ -206,6 +206,6 @@ class Emulator:
             )
             if self._latency:
                 await clock.sleep(self._latency)
-            return await deliver(http, answer, fault, clock, gzip=self._gzip)
+            return await deliver(http, response, fault, clock, gzip=self._gzip)
         finally:
             self._handling.discard(task)

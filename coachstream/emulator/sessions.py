@@ -3,16 +3,16 @@
 from itertools import islice, takewhile
 from typing import cast
 
-from .answer import Answer, page
 from .endpoint import EndpointContext
 from .history import Version
 from .query import Parameters, SessionQuery
 from .render import session_bytes
+from .response import Response, page
 
 
 def sessions_page(
     context: EndpointContext, parameters: Parameters, *, empty: bool = False
-) -> Answer:
+) -> Response:
     """Return the next page of sessions in the order of updatedAtTime.
 
     Args:

@@ -11,7 +11,7 @@ from .history import Record, Session, State, Version
 from .people import People
 from .render import session_json
 
-BIRTHDAY = datetime(2026, 3, 2, 8, tzinfo=UTC)
+DEFAULT_START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 """The default start time of a world; fixed, so that runs repeat exactly."""
 
 ALL_EVENTS = 1_000_000
@@ -51,7 +51,7 @@ class World:
         self.seed = seed
         self._random = Random(seed)
         self._manual_random = Random(~seed)  # a test's changes must not alter the random ones
-        self._now = to_ms(now or BIRTHDAY)
+        self._now = to_ms(now or DEFAULT_START)
         self._clock: Callable[[], datetime] | None = None
         self._upcoming: list[Session] = []
         self.record = Record()

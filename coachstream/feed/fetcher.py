@@ -108,7 +108,7 @@ class Fetcher:
             received_at = clock.now()
             if (
                 self._wanted == (query.wire, cursor)
-                and (next_cursor := pages.outlook(body)) is not None
+                and (next_cursor := pages.guess_next_cursor(body)) is not None
             ):
                 self._fetch_ahead(query, cursor, next_cursor)
                 await clock.sleep(0)  # so that the next request leaves before this is decoded

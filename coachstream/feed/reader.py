@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from ..errors import BadRequestError, CursorExpiredError, MalformedSessionError
 from ..models import Position
 from ..tasks import Runtime
-from ..telemetry import CursorAging, CursorDied, PageRead
+from ..telemetry import CursorAging, CursorExpired, PageRead
 from ..wire.pages import Entry, Page
 from ..wire.query import Query
 from .fetcher import Fetcher
@@ -207,7 +207,7 @@ class PageReader:
         self._fetcher.dead_cursor = self._dead_cursor
         self.query, self._pager = query, self._new_pager(None, known=self._recent)
         self._runtime.observe(
-            CursorDied(reason=reason, start=query.start, watermark=self._watermark)
+            CursorExpired(reason=reason, start=query.start, watermark=self._watermark)
         )
 
     def _new_pager(self, cursor: str | None, *, known: Iterable[Key]) -> Pager:

@@ -216,7 +216,7 @@ def _refusal(response: Response, token: Secret, *, now: datetime, route: str) ->
         (name, _masked(token, value) or "") for name, value in response.headers.items()
     )
     body = _without(token, response.body)
-    return refusals.refusal(response.status, headers, body, now=now, route=route)
+    return refusals.error_from_response(response.status, headers, body, now=now, route=route)
 
 
 def _masked(token: Secret, value: str | None) -> str | None:

@@ -14,7 +14,7 @@ from ..errors import (
     CoachStreamError,
     InvalidArgumentError,
     QueryMismatchError,
-    SaveUndoneError,
+    SaveRolledBackError,
     StaleCheckpointError,
 )
 from ..models import Position
@@ -138,7 +138,7 @@ class Checkpointer:
 
     def _refuse_after_rollback(self) -> None:
         if self._rolled_back:
-            raise SaveUndoneError(
+            raise SaveRolledBackError(
                 f"a transaction with a save of {self._name!r} in it was rolled back, so what is "
                 "settled here is not settled in the store: begin a new stream"
             )

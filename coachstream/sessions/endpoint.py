@@ -233,25 +233,27 @@ class Sessions:
                 on_expired=on_expired,
             )
 
-        reader = BackfillReader(
-            start=start,
-            readers=readers,
-            open_reader=open_reader,
-            server_now=lambda: self._transport.server_now,
-            runtime=runtime,
-        )
         source = StreamSource(
             query=query,
             start=start,
-            reader=reader,
+            reader=BackfillReader(
+                start=start,
+                readers=readers,
+                open_reader=open_reader,
+                server_now=lambda: self._transport.server_now,
+                runtime=runtime,
+            ),
             monitor=monitor,
             runtime=runtime,
             checkpointer=checkpointer,
         )
         stream = SessionStream(source=source, runtime=runtime, on_malformed=on_malformed)
         if checkpointer is not None:
-            self._to_save = [*(one for one in self._to_save if not one.closed), stream]
+            self._save_on_close(stream)
         return stream
+
+    def _save_on_close(self, stream: SessionStream) -> None:
+        self._to_save = [*(one for one in self._to_save if not one.closed), stream]
 
     def _checked_poll_interval(self, poll_interval: float | timedelta) -> float:
         interval = seconds("poll_interval", poll_interval)

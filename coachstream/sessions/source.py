@@ -6,7 +6,7 @@ from functools import partial
 
 import anyio
 
-from ..errors import ClosedError, InvalidArgumentError, SaveUndoneError, StreamInUseError
+from ..errors import ClosedError, InvalidArgumentError, SaveRolledBackError, StreamInUseError
 from ..feed.health import HealthMonitor
 from ..feed.reader import Reader
 from ..feed.reading import Reading
@@ -121,7 +121,7 @@ class StreamSource:
             await self._reader.aclose()
         self._runtime.observe(StreamEnded())
         if self.checkpointer is not None:
-            with suppress(SaveUndoneError):  # then what is stored is right, and stays
+            with suppress(SaveRolledBackError):  # then what is stored is right, and stays
                 await self.checkpointer.finish(self.frontier.position if self._loaded else None)
 
     def abandon(self) -> None:

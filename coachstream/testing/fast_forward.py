@@ -15,7 +15,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 import anyio
 
-from coachstream.emulator.world import BIRTHDAY
+from coachstream.emulator.world import DEFAULT_START
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -137,15 +137,15 @@ class LoopClock:
     `FastForwardLoop`, too.
 
     Args:
-        birth: The date and time at second 0 of the loop; by default that of a `World` made without
+        start: The date and time at second 0 of the loop; by default that of a `World` made without
             ``now``, so that both agree.
     """
 
-    def __init__(self, birth: datetime = BIRTHDAY) -> None:
-        self._birth = birth
+    def __init__(self, start: datetime = DEFAULT_START) -> None:
+        self._start = start
 
     def now(self) -> datetime:
-        return self._birth + timedelta(seconds=self.monotonic())
+        return self._start + timedelta(seconds=self.monotonic())
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()

@@ -27,7 +27,7 @@ _LONE_SURROGATE = re.compile(
 """Matches an escaped backslash, a pair of surrogates, or a lone one. Only the last is invalid."""
 
 
-def mended_text(body: bytes) -> bytes:
+def repaired_text(body: bytes) -> bytes:
     """Return the JSON without a byte order mark, and with lone surrogates replaced.
 
     A note that was cut off in the middle of an emoji must not make the page undecodable.
@@ -38,7 +38,7 @@ def mended_text(body: bytes) -> bytes:
 
 def decode_json(body: bytes) -> object:
     """Decode JSON after repairing its text."""
-    return msgspec.json.decode(mended_text(body).decode(errors="replace"))
+    return msgspec.json.decode(repaired_text(body).decode(errors="replace"))
 
 
 def without_blanks(value: object) -> object:

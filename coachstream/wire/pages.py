@@ -9,7 +9,13 @@ import msgspec
 
 from ..errors import MalformedSessionError
 from ..models import CoachingSession, Model, Pagination, Time
-from .lenient import DECODE_ERRORS, LoosePagination, mended_text, raise_undecodable, without_blanks
+from .lenient import (
+    DECODE_ERRORS,
+    LoosePagination,
+    raise_undecodable,
+    repaired_text,
+    without_blanks,
+)
 
 Entry = CoachingSession | MalformedSessionError
 """A session of a page, or the error that explains why it can't be decoded."""
@@ -83,7 +89,7 @@ def sessions_page(
                 received_at=received_at,
             )
     try:
-        loose = _loose_response.decode(mended_text(body))
+        loose = _loose_response.decode(repaired_text(body))
     except DECODE_ERRORS as error:
         raise_undecodable("a page of sessions", error, body)
     return Page(
@@ -95,7 +101,7 @@ def sessions_page(
     )
 
 
-def outlook(body: bytes) -> str | None:
+def guess_next_cursor(body: bytes) -> str | None:
     """Guess the cursor of the next page quickly, without decoding the page; None: found none.
 
     It decodes only the text after the last ``"pagination"``, so it can be wrong about an unusual
@@ -117,14 +123,14 @@ def session(raw: bytes, *, keep_raw: bool = False) -> Entry:
     try:
         read = _session.decode(raw)
     except DECODE_ERRORS:
-        mended = _mended(raw)
+        mended = _decode_leniently(raw)
         if isinstance(mended, MalformedSessionError):
             return mended
         read = mended
     return msgspec.structs.replace(read, raw=raw) if keep_raw else read
 
 
-def _mended(raw: bytes) -> Entry:
+def _decode_leniently(raw: bytes) -> Entry:
     """Decode a session in which absent values are ``null`` or, for times, ``""``.
 
     Bytes that are not UTF-8 are replaced, as in a note that was cut off within a character.

@@ -32,7 +32,7 @@ _BY_STATUS: Final[Mapping[int, type[ApiError]]] = {
 }
 
 
-def refusal(
+def error_from_response(
     status: int,
     headers: Mapping[str, str],
     body: bytes,
@@ -69,7 +69,7 @@ def _error_class(status: int) -> type[ApiError]:
     return errors.ServerError if status >= 500 else ApiError
 
 
-LONGEST_WAIT = 86_400.0
+MAX_RETRY_AFTER = 86_400.0
 """Seconds; a longer ``Retry-After`` is capped at this. A server that names more than a day must be
 wrong, and a client that waited for years would have stalled."""
 
@@ -87,12 +87,12 @@ def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
     if value is None:
         return None
     if seconds := _SECONDS.fullmatch(value):
-        return min(float(seconds[1]), LONGEST_WAIT)
+        return min(float(seconds[1]), MAX_RETRY_AFTER)
     until = http_date(value)
     if until is None:
         return None
     since = http_date(headers.get("Date", "")) or now
-    return min(max(0.0, (until - since).total_seconds()), LONGEST_WAIT)
+    return min(max(0.0, (until - since).total_seconds()), MAX_RETRY_AFTER)
 
 
 def http_date(value: str) -> datetime | None:

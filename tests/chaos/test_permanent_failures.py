@@ -11,7 +11,7 @@ import pytest
 
 from coachstream import Client, ConnectError, RedirectError, RetryPolicy
 from coachstream.emulator import Emulator, World
-from coachstream.telemetry import CursorDied, PageRead, RetryScheduled
+from coachstream.telemetry import CursorExpired, PageRead, RetryScheduled
 from tests.chaos.certificates import Certificates
 from tests.chaos.redirect_target import RedirectTarget
 from tests.support.crash_reports import everything_in_events, everything_shown
@@ -144,7 +144,7 @@ async def test_a_clock_that_jumps_while_following_loses_and_repeats_nothing():
             delivered.append(key(await anext(stream)))
             assert stream.health.state in {"idle", "following"}
         assert delivered == [one for one in world.versions() if one in world.latest()]
-        deaths = [event for event in events if isinstance(event, CursorDied)]
+        deaths = [event for event in events if isinstance(event, CursorExpired)]
         assert len(deaths) == 3, "one per jump beyond the lifetime of the current cursor"
         assert not any(isinstance(event, RetryScheduled) for event in events)
         request_times = [request.at for request in api.requests]

@@ -9,7 +9,7 @@ from coachstream import (
     Client,
     InvalidArgumentError,
     RateLimits,
-    SaveUndoneError,
+    SaveRolledBackError,
     StaleCheckpointError,
 )
 from coachstream.checkpoints import PostgresStore
@@ -107,7 +107,7 @@ async def test_a_rolled_back_transaction_rolls_back_the_position(pool, feed):
         assert (await anext(again)).key == first.key
         await ack_and_roll_back(again, pool)
         await anext(again)
-        with pytest.raises(SaveUndoneError):
+        with pytest.raises(SaveRolledBackError):
             await again.ack()
         await again.aclose()
 

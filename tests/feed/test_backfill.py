@@ -23,7 +23,7 @@ from coachstream.emulator import (
     stall,
 )
 from coachstream.emulator.clock import stamp_text, to_ms
-from coachstream.emulator.world import BIRTHDAY as BIRTH
+from coachstream.emulator.world import DEFAULT_START as BIRTH
 from coachstream.feed import parallel as past_pages
 from coachstream.telemetry import BackfillProgress, PageRead, RetryScheduled
 from coachstream.wire.query import Query, sessions_query

@@ -9,8 +9,8 @@ import pytest
 from coachstream import BadRequestError, CursorExpiredError, Position, consume
 from coachstream.checkpoints import MemoryStore
 from coachstream.emulator import World, refuse
-from coachstream.emulator.world import BIRTHDAY
-from coachstream.telemetry import CursorAging, CursorDied
+from coachstream.emulator.world import DEFAULT_START
+from coachstream.telemetry import CursorAging, CursorExpired
 from coachstream.wire.query import sessions_query
 from tests.support.emulated import LONG_AGO, feed, key
 from tests.support.virtual_time import LoopClock, pass_time, virtual
@@ -49,7 +49,7 @@ class Consumer:
 
 
 def deaths(events):
-    return [event for event in events if isinstance(event, CursorDied)]
+    return [event for event in events if isinstance(event, CursorExpired)]
 
 
 def sent(api, cursor, since=0):
@@ -210,23 +210,25 @@ async def test_a_loop_without_a_store_survives_the_death_of_its_cursor():
 @virtual
 async def test_a_window_whose_cursor_died_begins_again_before_it_ends():
     """Some of the next window was settled, so the watermark lies beyond the window's end."""
-    async with feed(World(sessions=60, now=BIRTHDAY, changes_per_hour=0), page_size=5) as one:
+    async with feed(World(sessions=60, now=DEFAULT_START, changes_per_hour=0), page_size=5) as one:
         api, client, events = one
-        origin = sessions_query(start_time=BIRTHDAY - timedelta(days=90), end_time=BIRTHDAY)
-        window = origin.within(origin.start, BIRTHDAY - 60 * DAY)
+        origin = sessions_query(
+            start_time=DEFAULT_START - timedelta(days=90), end_time=DEFAULT_START
+        )
+        window = origin.within(origin.start, DEFAULT_START - 60 * DAY)
         assert window.end is not None
         rest = [at for at in api.world.latest() if datetime.fromisoformat(at[1]) >= window.end]
         place = Position(
             query=window.wire,
             origin=origin.wire,
             cursor="long dead",
-            cursor_time=BIRTHDAY - 40 * DAY,
-            watermark=BIRTHDAY - 50 * DAY,
+            cursor_time=DEFAULT_START - 40 * DAY,
+            watermark=DEFAULT_START - 50 * DAY,
         )
         store = MemoryStore()
         await store.save("n", place, after=0)
         async with client.sessions.backfill(
-            start_time=origin.start, end_time=BIRTHDAY, name="n", store=store
+            start_time=origin.start, end_time=DEFAULT_START, name="n", store=store
         ) as stream:
             got = [key(session) async for session in stream]
         assert {request.status for request in api.requests} == {200}

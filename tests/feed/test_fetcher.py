@@ -242,4 +242,4 @@ async def test_a_malformed_session_costs_no_page_that_came_ahead():
     ],
 )
 def test_the_outlook_of_a_page(body, cursor):
-    assert pages.outlook(body.encode()) == cursor
+    assert pages.guess_next_cursor(body.encode()) == cursor

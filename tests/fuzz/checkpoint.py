@@ -11,7 +11,7 @@ from coachstream import CheckpointError
 from coachstream.checkpoints import MemoryStore
 from coachstream.checkpoints.encoding import decode, encode
 from coachstream.checkpoints.stored import Stored, restore, seal, unseal
-from coachstream.emulator.world import BIRTHDAY
+from coachstream.emulator.world import DEFAULT_START
 from coachstream.feed.backfill import BackfillReader
 from coachstream.feed.paging import Pager
 from coachstream.feed.reader import PageReader
@@ -73,7 +73,7 @@ def _check_damaged(data: bytes) -> str:
 
 class _Clock:
     def now(self) -> Any:
-        return BIRTHDAY
+        return DEFAULT_START
 
     def monotonic(self) -> float:
         return 0.0

@@ -50,7 +50,7 @@ def _responses() -> list[bytes]:
         STREAM,
         f"{ASSIGNMENTS}?includeExternalIds=true",
     ):
-        answer, _ = emulator._api.answer(
+        answer, _ = emulator._api.respond(
             "GET", target, authorization="Bearer x", headers={}, at=float(len(bodies))
         )
         bodies.append(answer.body)

@@ -45,7 +45,7 @@ def _check_page(body: bytes) -> str:
     assert slow is not None
     assert _comparable(fast) == _comparable(slow)
     assert fast.size == slow.size == len(body)
-    mended = lenient.mended_text(body)
+    mended = lenient.repaired_text(body)
     verbatim = mended == body.removeprefix(b"\xef\xbb\xbf")
     for one in slow.entries:
         assert one.raw is not None
@@ -77,7 +77,7 @@ def _check_session(raw: bytes) -> str:
         assert read.raw == raw
         check_text(read)
     elif raw.count(b"[") + raw.count(b"{") < _SHALLOW:
-        assert read == pages._mended(raw), "the slow reader reads it differently"
+        assert read == pages._decode_leniently(raw), "the slow reader reads it differently"
         assert pages.session(msgspec.json.encode(read)) == read
     if _is_one_value(raw):
         page = pages.sessions_page(
@@ -95,7 +95,7 @@ def _check_session(raw: bytes) -> str:
 
 def _is_one_value(raw: bytes) -> bool:
     """Return whether this is one JSON value of valid text, and not nested too deep."""
-    if raw.count(b"[") + raw.count(b"{") >= _SHALLOW or lenient.mended_text(raw) != raw:
+    if raw.count(b"[") + raw.count(b"{") >= _SHALLOW or lenient.repaired_text(raw) != raw:
         return False
     try:
         msgspec.json.decode(raw)
@@ -122,7 +122,7 @@ def _check_assignments(body: bytes) -> str:
 
 def _check_error_response(body: bytes) -> str:
     status = 100 + (body[0] * 4 + len(body)) % 900 if body else 503
-    error = refusals.refusal(status, {}, body, now=NOW, route="GET /x")
+    error = refusals.error_from_response(status, {}, body, now=NOW, route="GET /x")
     assert isinstance(error, ApiError)
     assert error.status == status
     assert len(error.body) <= 4096
@@ -135,7 +135,7 @@ def _check_headers(data: bytes) -> str:
     value, _, date = data[:200].decode("latin-1").partition("\n")
     headers = {"Retry-After": value, "Date": date or value}
     seconds = refusals.retry_after(headers, now=NOW)
-    assert seconds is None or 0 <= seconds <= refusals.LONGEST_WAIT
+    assert seconds is None or 0 <= seconds <= refusals.MAX_RETRY_AFTER
     return "wait" if seconds is not None else "no wait"
 
 

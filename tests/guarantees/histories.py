@@ -34,7 +34,7 @@ from coachstream.emulator import (
     slow,
     stall,
 )
-from coachstream.emulator.cursors import SEAM
+from coachstream.emulator.cursors import SEPARATOR
 from coachstream.telemetry import (
     CaughtUp,
     CheckpointSaved,
@@ -166,7 +166,7 @@ class Recorder:
         settled = {_as_key(one) for one in position.settled}
         if position.cursor is None:
             return settled
-        last = json.loads(b64decode(position.cursor.partition(SEAM)[2]))[0]
+        last = json.loads(b64decode(position.cursor.partition(SEPARATOR)[2]))[0]
         served = {one for request in self.emulator.requests for one in request.served}
         # A version that was superseded before it was handled can't be served any more.
         every = self.emulator.profile.versions == "every"

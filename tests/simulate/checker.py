@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from coachstream import MalformedSessionError, Position
 from coachstream.emulator import Emulator
 from coachstream.emulator.clock import to_ms
-from coachstream.emulator.cursors import SEAM
+from coachstream.emulator.cursors import SEPARATOR
 from coachstream.emulator.history import Version
 from coachstream.feed.reader import OVERLAP
 from coachstream.feed.reading import RECENT
@@ -58,7 +58,7 @@ class Checker(Recorder):
         begin = to_ms(Query.from_wire(position.query).start)
         last = begin - 1
         if position.cursor is not None:
-            last = max(last, json.loads(b64decode(position.cursor.partition(SEAM)[2]))[0])
+            last = max(last, json.loads(b64decode(position.cursor.partition(SEPARATOR)[2]))[0])
         return settled | {
             version.key for version in self.expected_versions() if version.stamp <= last
         }

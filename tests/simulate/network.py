@@ -15,8 +15,8 @@ import msgspec
 from aiohttp.client_proto import ResponseHandler
 
 from coachstream.emulator import Emulator
-from coachstream.emulator.answer import Answer
 from coachstream.emulator.clock import WorldClock
+from coachstream.emulator.response import Answer
 from tests.simulate.fault_schedule import FaultSchedule
 from tests.simulate.faults import EMULATOR_FAULTS
 from tests.simulate.journal import Journal
@@ -56,7 +56,7 @@ class Network:
         """Return the API's response."""
         if kind is not None and kind in EMULATOR_FAULTS:
             self._emulator.faults.append(EMULATOR_FAULTS[kind](self.chance))
-        answer, _ = self._emulator._api.answer(
+        answer, _ = self._emulator._api.respond(
             method,
             target,
             authorization=request_headers.get("authorization", ""),

@@ -33,7 +33,7 @@ class InMemoryExchange:
         """Stand in for `Exchange.send`."""
         await limiter.before_sending(LoopClock())
         await LoopClock().sleep(self._latency * self._chance.random())
-        answer, fault = self._emulator._api.answer(
+        answer, fault = self._emulator._api.respond(
             method,
             url.raw_path_qs,
             authorization=f"Bearer {token}",

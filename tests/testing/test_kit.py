@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from coachstream import Client, SystemClock
-from coachstream.emulator.world import BIRTHDAY
+from coachstream.emulator.world import DEFAULT_START
 from coachstream.testing import (
     Emulator,
     EmulatorThread,
@@ -74,13 +74,13 @@ def test_an_emulator_serves_from_its_thread_and_stops_with_it():
 
 def test_changes_by_the_test_happen_at_the_worlds_time():
     with EmulatorThread(Emulator(quiet_world(sessions=0))) as samsara:
-        assert BIRTHDAY <= samsara.now < BIRTHDAY + timedelta(hours=1)
+        assert DEFAULT_START <= samsara.now < DEFAULT_START + timedelta(hours=1)
         samsara.advance(timedelta(days=2))
         session = samsara.world.add_session(sessionNote="hello")
         [one] = samsara.world.sessions()
         assert (one["id"], one["sessionNote"]) == (session, "hello")
-        assert datetime.fromisoformat(one["updatedAtTime"]) >= BIRTHDAY + timedelta(days=2)
-        assert samsara.world.now >= BIRTHDAY + timedelta(days=2)
+        assert datetime.fromisoformat(one["updatedAtTime"]) >= DEFAULT_START + timedelta(days=2)
+        assert samsara.world.now >= DEFAULT_START + timedelta(days=2)
         with pytest.raises(KeyError):
             samsara.world.complete("nobody's")
     assert len(samsara.world.sessions()) == 1
@@ -122,7 +122,7 @@ async def test_a_year_passes_in_a_moment_and_everything_due_happens():
     await pass_time(timedelta(days=365, hours=1))
     task.cancel()
     assert len(days) == 365
-    assert clock.now() - BIRTHDAY >= timedelta(days=365)
+    assert clock.now() - DEFAULT_START >= timedelta(days=365)
     assert SystemClock().monotonic() - begun < 30
 
 
@@ -132,7 +132,7 @@ async def test_client_and_emulator_agree_on_the_time():
         await pass_time(3600)
         assert abs(LoopClock().now() - api.now) < timedelta(seconds=1)
     later = datetime(2030, 1, 1, tzinfo=UTC)
-    assert LoopClock(later).now() - LoopClock().now() == later - BIRTHDAY
+    assert LoopClock(later).now() - LoopClock().now() == later - DEFAULT_START
 
 
 async def test_pass_time_is_refused_in_real_time():

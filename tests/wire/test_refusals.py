@@ -37,7 +37,7 @@ TRANSIENT = {408, 429, 500, 502, 503, 504, 520}
 @pytest.mark.parametrize(("status", "kind"), STATUSES.items())
 def test_each_status_has_its_error(status, kind):
     body = json.dumps(payloads.ERROR).encode()
-    error = refusals.refusal(status, {"Request-Id": "h"}, body, now=NOW)
+    error = refusals.error_from_response(status, {"Request-Id": "h"}, body, now=NOW)
     assert type(error) is kind
     assert error.status == status
     assert error.message == "Invalid token."
@@ -49,7 +49,7 @@ def test_each_status_has_its_error(status, kind):
 
 
 def test_the_request_id_may_be_in_the_body_only():
-    error = refusals.refusal(500, {}, json.dumps(payloads.ERROR).encode(), now=NOW)
+    error = refusals.error_from_response(500, {}, json.dumps(payloads.ERROR).encode(), now=NOW)
     assert error.request_id == "8916e1c1"
 
 
@@ -64,12 +64,14 @@ def test_the_request_id_may_be_in_the_body_only():
     ],
 )
 def test_an_error_response_need_not_be_json(body, message):
-    assert refusals.refusal(502, {}, body, now=NOW).message == message
+    assert refusals.error_from_response(502, {}, body, now=NOW).message == message
 
 
 @given(st.integers(100, 999), st.dictionaries(st.text(), st.text()), st.binary(), st.text())
 def test_any_error_response_is_an_api_error(status, headers, body, retry_after):
-    error = refusals.refusal(status, headers | {"Retry-After": retry_after}, body, now=NOW)
+    error = refusals.error_from_response(
+        status, headers | {"Retry-After": retry_after}, body, now=NOW
+    )
     assert isinstance(error, ApiError)
     assert error.retry_after is None or 0 <= error.retry_after < float("inf")
 

@@ -28,7 +28,7 @@ MESSAGES: Mapping[int, str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Response:
     """A response: status, headers and body, and the versions in it."""
 
     status: int = 200
@@ -39,11 +39,11 @@ class Answer:
 
 def page(
     items: Iterable[bytes], *, cursor: str, has_next: bool, served: tuple[Key, ...] = ()
-) -> Answer:
+) -> Response:
     """Return a page of items that are already encoded as JSON."""
     pagination = msgspec.json.encode({"endCursor": cursor, "hasNextPage": has_next})
     body = b'{"data":[%b],"pagination":%b}' % (b",".join(items), pagination)
-    return Answer(body=body, served=served)
+    return Response(body=body, served=served)
 
 
 def error(
@@ -53,11 +53,11 @@ def error(
     request_id: str,
     bodies: Literal["json", "text"] = "json",
     headers: Mapping[str, str] | None = None,
-) -> Answer:
+) -> Response:
     """Return an error as the API does: message and requestId, or only the message as text."""
     message = message or MESSAGES.get(status, "Error.")
     if bodies == "text":
         kind, body = TEXT, message.encode()
     else:
         kind, body = JSON, msgspec.json.encode({"message": message, "requestId": request_id})
-    return Answer(status=status, body=body, headers={"Content-Type": kind, **(headers or {})})
+    return Response(status=status, body=body, headers={"Content-Type": kind, **(headers or {})})
