@@ -186,6 +186,26 @@ class CallReturned(Event, frozen=True, kw_only=True):
     """How long it took."""
 
 
+class HandlersRecovered(Event, frozen=True, kw_only=True):
+    """After `HandlersStalled`, a handler has finished."""
+
+    name: str
+    """The consumer's name."""
+    seconds: float
+    """How long none had finished."""
+
+
+class LoadFailed(Event, frozen=True, kw_only=True):
+    """A store could not load a checkpoint; the next attempt is made after ``delay`` seconds."""
+
+    name: str
+    """The checkpoint's name."""
+    attempt: int
+    """Counted from 1."""
+    delay: float
+    error: Exception
+
+
 class CheckpointSaved(Event, frozen=True, kw_only=True):
     """A checkpoint was saved."""
 

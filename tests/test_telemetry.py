@@ -46,6 +46,12 @@ EVENTS = [
         logging.ERROR,
     ),
     (telemetry.LoopBlocked(lag=0.7), "feed", logging.WARNING),
+    (telemetry.HandlersRecovered(name="n", seconds=90), "consumer", logging.INFO),
+    (
+        telemetry.LoadFailed(name="n", attempt=1, delay=0.5, error=OSError("away")),
+        "checkpoint",
+        logging.WARNING,
+    ),
     (telemetry.CallOverdue(what="saving", seconds=30), "feed", logging.WARNING),
     (telemetry.CallReturned(what="saving", seconds=40), "feed", logging.INFO),
     (

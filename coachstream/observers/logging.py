@@ -98,6 +98,14 @@ _LINES: dict[type[Event], _Line] = {
         DEBUG,
         "checkpoint saved: %(name)s revision=%(revision)d in %(seconds).3f s",
     ),
+    telemetry.LoadFailed: (
+        _checkpoint,
+        WARNING,
+        (
+            "checkpoint load failed: %(name)s attempt=%(attempt)d, retrying in %(delay).2f s: "
+            "%(error)r"
+        ),
+    ),
     telemetry.SaveFailed: (
         _checkpoint,
         WARNING,
@@ -126,6 +134,11 @@ _LINES: dict[type[Event], _Line] = {
             "handlers stalled: %(name)s, none of %(running)d finished for %(seconds).0f s, "
             "%(unsettled)d sessions unsettled"
         ),
+    ),
+    telemetry.HandlersRecovered: (
+        _consumer,
+        INFO,
+        "handlers recovered: %(name)s, after %(seconds).0f s",
     ),
     telemetry.ReadingPaused: (
         _consumer,

@@ -1,0 +1,90 @@
+"""Deliberate breaks of ``feed``."""
+
+from tests.breaks.mutation import SIMULATION, Mutation
+
+MUTATIONS = (
+    Mutation(
+        "settled sessions beyond the cursor are not delivered again",
+        "feed/reader",
+        "self._pager = self._new_pager(start.cursor, known=start.settled)",
+        "self._pager = self._new_pager(start.cursor, known=())",
+        ("tests/sessions/test_stream.py", "tests/consumer/test_consume.py"),
+    ),
+    Mutation(
+        "an empty cursor does not replace a valid one",
+        "feed/paging",
+        'moved = page.end_cursor not in ("", self.cursor)',
+        "moved = page.end_cursor != self.cursor",
+        ("tests/feed/test_paging.py",),
+    ),
+    Mutation(
+        "an empty page is not the end",
+        "feed/paging",
+        "ended = self._bounded and not page.has_next_page",
+        "ended = self._bounded and not (page.has_next_page and page.entries)",
+        ("tests/feed/test_paging.py",),
+    ),
+    Mutation(
+        "a backfill leaves recent changes to following",
+        "feed/backfill",
+        "        end = (now - OVERLAP).replace(",
+        "        end = now.replace(",
+        ("tests/feed/test_backfill.py",),
+    ),
+    Mutation(
+        "a backfill ends by the server's time",
+        "feed/backfill",
+        "        return began if self._began - began > TOLERANCE else None",
+        "        return None",
+        ("tests/feed/test_backfill.py",),
+    ),
+    Mutation(
+        "an end_time in the future is followed",
+        "feed/backfill",
+        "        self._end = end if self._origin.end is None else min(end, self._origin.end)",
+        "        self._end = self._origin.end or end",
+        ("tests/feed/test_backfill.py",),
+    ),
+    Mutation(
+        "windows leave no gap",
+        "feed/windows",
+        "            self._left.insert(0, (start + width, end))",
+        "            self._left.insert(0, (start + width + NARROWEST, end))",
+        ("tests/feed/test_windows.py",),
+    ),
+    Mutation(
+        "windows do not overlap",
+        "feed/windows",
+        "            end = start + width\n",
+        "            end = start + 2 * width\n",
+        ("tests/feed/test_windows.py",),
+    ),
+    Mutation(
+        "a partly delivered window is not given back",
+        "feed/parallel",
+        "        if read.pages or not times or not reading.has_next_page:",
+        "        if not times or not reading.has_next_page:",
+        ("tests/feed/test_backfill.py", SIMULATION),
+    ),
+    Mutation(
+        "a window whose cursor expired starts before its end",
+        "feed/reader",
+        "watermark = self._watermark if end is None else min(self._watermark, end)",
+        "watermark = self._watermark",
+        ("tests/feed/test_cursor_expiry.py",),
+    ),
+    Mutation(
+        "nothing is prefetched before an idle wait",
+        "feed/fetcher",
+        "        if page.entries and page.has_next_page:",
+        "        if True:",
+        ("tests/feed/test_fetcher.py", "tests/sessions/test_stream.py"),
+    ),
+    Mutation(
+        "an expired cursor is not sent again",
+        "feed/reader",
+        "        if cursor == self._dead_cursor:\n",
+        "        if cursor is self:\n",
+        ("tests/feed/test_cursor_expiry.py",),
+    ),
+)

@@ -1,0 +1,34 @@
+"""Deliberate breaks of ``progress``."""
+
+from tests.breaks.mutation import Mutation
+
+MUTATIONS = (
+    Mutation(
+        "no position is past an unfinished page",
+        "progress/frontier",
+        "while self._pages and not self._pages[0].left:",
+        "while self._pages:",
+        ("tests/progress/test_frontier.py",),
+    ),
+    Mutation(
+        "the watermark is no later than unsettled sessions",
+        "progress/frontier",
+        "        return min(highest, waiting)",
+        "        return highest",
+        ("tests/progress/test_frontier.py",),
+    ),
+    Mutation(
+        "sessions before an expired cursor are remembered",
+        "progress/frontier",
+        "self._recent.extend(one for one in passed if one not in recent)",
+        "self._recent.extend(())",
+        ("tests/progress/test_frontier.py",),
+    ),
+    Mutation(
+        "a second consumer of the same name is stopped",
+        "progress/checkpointer",
+        "            if found is None or not ours or found.revision != self._revision + 1:",
+        "            if found is None:",
+        ("tests/consumer/test_consume.py", "tests/sessions/test_stream.py"),
+    ),
+)
