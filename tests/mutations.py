@@ -70,6 +70,10 @@ def caught_by(mutation: Mutation) -> str | None:
 def main(words: list[str]) -> int:
     """Run all mutations, or those whose promise contains a word; return the exit status."""
     chosen = [one for one in MUTATIONS if not words or any(word in one.promise for word in words)]
+    if not chosen:
+        sys.stderr.write("no promise contains any of these words; the promises are:\n")
+        sys.stderr.writelines(f"  {mutation.promise}\n" for mutation in MUTATIONS)
+        return 2
     missed = 0
     for mutation in chosen:
         test = caught_by(mutation)

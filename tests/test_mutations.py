@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import coachstream
-from tests.mutations import MUTATIONS, ROOT, source
+from tests.mutations import MUTATIONS, ROOT, main, source
 
 INSTALLED = Path(coachstream.__file__).parents[1]
 
@@ -15,3 +15,8 @@ def test_the_line_to_change_exists_once(mutation):
     assert source(mutation, INSTALLED).read_text().count(mutation.old) == 1
     assert mutation.old != mutation.new
     assert all((ROOT / test).is_file() for test in mutation.tests)
+
+
+def test_a_word_that_no_promise_contains_is_an_error(capsys):
+    assert main(["no such promise"]) == 2
+    assert MUTATIONS[0].promise in capsys.readouterr().err

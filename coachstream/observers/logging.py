@@ -118,8 +118,8 @@ _LINES: dict[type[Event], _Line] = {
         _consumer,
         WARNING,
         (
-            "handler failed: %(name)s session=%(session_id)s attempt=%(attempt)d retry_in=%(delay)s: "
-            "%(error)r"
+            "handler failed: %(name)s session=%(session_id)s attempt=%(attempt)d "
+            "retry_in=%(delay)s: %(error)r"
         ),
     ),
     telemetry.SessionGivenUp: (
