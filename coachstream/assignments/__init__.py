@@ -1,4 +1,4 @@
-"""``client.assignments``: lists and changes the coaches of drivers.
+"""``client.assignments``: who coaches whom, and changing it.
 
-It imports ``http``, ``wire`` and the modules at the top; ``client`` imports it.
+It may import ``http``, ``wire``, ``tasks`` and the modules at the top; ``client`` imports it.
 """

@@ -1,7 +1,7 @@
 """Checkpoint stores: each saves a position and its revision under a name.
 
-This package may import ``errors``, ``models`` and other modules at the top; ``progress``,
-``sessions``, ``consumer`` and ``testing`` import it. Only a driver's own store imports that driver.
+It may import ``tasks`` and the modules at the top; ``progress``, ``sessions``, ``consumer`` and
+``testing`` import it. Only a driver's own store imports that driver.
 """
 
 from .encoding import Checkpoint, CheckpointStore

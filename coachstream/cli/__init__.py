@@ -1,17 +1,19 @@
 """The command line: a demo, a local server to test against, and the feed as lines of JSON.
 
-It may import everything except ``testing``; nothing imports it. Each command has its own module.
+It may import the public names, ``emulator``, ``http``, ``sessions`` and the modules at the top;
+nothing imports it. Each command has its own module.
 """
 
 from coachstream import __version__
 
 try:
     import click
-
-    from . import demo, emulate, tail
+    import rich  # noqa: F401  # used by the commands; here only to say what is missing
 except ModuleNotFoundError as error:  # the library itself needs neither
     missing = str(error.name).partition(".")[0]
     raise SystemExit(f"the command line needs {missing}: pip install 'coachstream[cli]'") from None
+
+from . import demo, emulate, tail  # they import both
 
 
 @click.group()

@@ -1,5 +1,5 @@
-"""Sessions to handlers: many at once, a driver's in order, and what becomes of each.
+"""``consume()``: handlers run at the same time, in order per key, with retries and a ledger.
 
-It may import ``sessions``, ``progress``, ``feed``, ``wire``, ``checkpoints``, ``observers`` and the
-modules at the top; only the package's own ``__init__`` imports it.
+It may import ``sessions``, ``progress``, ``feed``, ``wire``, ``checkpoints``, ``observers``,
+``tasks`` and the modules at the top; only the package's own ``__init__`` imports it.
 """

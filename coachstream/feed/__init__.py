@@ -1,6 +1,6 @@
-"""Pages of the feed, one after another, for ever: asked for ahead, followed, read in parallel.
+"""Reading the pages of the feed: prefetching, following, reading windows in parallel.
 
-What comes out are readings; who wants the sessions, and when they are settled, is decided above.
-It may import ``http``, ``wire`` and the modules at the top; ``progress``, ``sessions`` and
-``consumer`` import it.
+It returns readings; delivering and settling them is the work of ``sessions`` and ``consumer``. It
+may import ``http``, ``wire``, ``tasks`` and the modules at the top; ``progress``, ``sessions`` and
+``consumer`` import it. Entry: ``BackfillReader``, which uses the other readers.
 """

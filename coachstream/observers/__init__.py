@@ -1,5 +1,4 @@
-"""Observers of events; the default one logs them.
+"""What listens to events: the default observer logs them.
 
-This package imports only ``telemetry`` and the modules below that. ``client`` and ``consumer``
-import it.
+It may import ``telemetry`` and what lies below that; ``client`` and ``consumer`` import it.
 """

@@ -1,5 +1,5 @@
-"""How far the work is done without a gap, and saving that in a checkpoint store.
+"""Up to which page everything is settled, and saving that in a checkpoint store.
 
-It may import ``feed``, ``wire``, ``checkpoints`` and the modules at the top; ``sessions`` and
-``consumer`` import it.
+It may import ``feed``, ``wire``, ``checkpoints``, ``tasks`` and the modules at the top;
+``sessions`` and ``consumer`` import it. Entries: ``Frontier`` and ``Checkpointer``.
 """

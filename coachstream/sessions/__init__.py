@@ -1,5 +1,5 @@
-"""The loop: ``client.sessions`` and the stream it opens.
+"""``client.sessions`` and the stream of sessions that it opens.
 
-It may import ``progress``, ``feed``, ``http``, ``wire``, ``checkpoints`` and the modules at the
-top; ``consumer`` and ``client`` import it.
+It may import ``progress``, ``feed``, ``http``, ``wire``, ``checkpoints``, ``tasks`` and the modules
+at the top; ``consumer`` and ``client`` import it. Entries: ``Sessions``, ``SessionStream``.
 """

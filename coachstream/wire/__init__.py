@@ -1,5 +1,5 @@
-"""Encodes requests and decodes responses of the API.
+"""Bytes and values: what is requested from the API, and what its responses say.
 
-Pure: no I/O, no clock, no event loop. It imports only ``errors``, ``models`` and ``arguments``;
-every package above may import it.
+Pure: no I/O, no clock, no event loop. It may import the modules at the top; everything above it may
+import it. Entries: ``query``, ``pages``, ``assignments``, ``refusals`` (error responses).
 """
