@@ -37,7 +37,7 @@ class FileWorker:
         self._what = what
         self._thread = SerialThread()
 
-    async def run(self, work: Callable[[], T], *, within: float = DISK_TIMEOUT) -> T:
+    async def run(self, work: Callable[[], T]) -> T:
         """Return what ``work`` returns; do it again for some time while it finds a lock held.
 
         Nothing waits for a lock inside the thread, so a cancellation ends the wait at once.
@@ -52,7 +52,7 @@ class FileWorker:
         deadline = loop.time() + LOCK_TIMEOUT
         while True:
             try:
-                return await self._thread.run(work, what=self._what, within=within)
+                return await self._thread.run(work, what=self._what, within=DISK_TIMEOUT)
             except LockHeldError:
                 if loop.time() >= deadline:
                     raise

@@ -35,9 +35,6 @@ _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 # the locks that SQLite holds on it for the whole process.
 _create_lock = threading.Lock()
 
-CLOSING = 5.0
-"""Seconds that closing waits for work that hangs; when that ends, it closes the connection."""
-
 _unusable: list[sqlite3.Connection] = []
 """Connections that are kept, because even closing them would hang."""
 
@@ -77,7 +74,7 @@ class SqliteStore(Store):
         await self._worker.run(partial(self._with_connection, replace))
 
     async def _close(self) -> None:
-        await self._worker.run(self._disconnect, within=CLOSING)
+        await self._worker.run(self._disconnect)
 
     def _with_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._check_open()  # again: it may have been closed meanwhile
@@ -98,7 +95,7 @@ class SqliteStore(Store):
             raise
         finally:
             self._working = False
-            if self._closed:  # while this hung, so that closing did not wait for it
+            if self._closed:  # while this hung, so closing has not waited for it
                 self._disconnect()
 
     def _connected(self) -> sqlite3.Connection:

@@ -11,6 +11,7 @@ from typing import Any
 
 from coachstream import Client, CoachingSession, FileLedger, RateLimits, RetryPolicy, consume
 from coachstream.checkpoints import redis, sqlite
+from coachstream.checkpoints import store as checkpoints_store
 from coachstream.emulator import Emulator, World
 from coachstream.progress import checkpointer
 from tests.support.emulated import LONG_AGO, TOKEN
@@ -44,7 +45,7 @@ async def main(store: str, *more: str) -> None:
         asyncio.get_running_loop().call_later(0.3, sys.exit, 3)
     elif more == ("hang",):
         sqlite._replace = hang
-        checkpointer.LAST_SAVE = sqlite.CLOSING = 0.5
+        checkpointer.LAST_SAVE = checkpoints_store.CLOSING = 0.5
     elif more:
         how = {
             "ledger": FileLedger(*more),

@@ -26,15 +26,21 @@ SHORTLY = 0.5
 class Disk:
     """Hangs from `hang` until `go_on`, when something is already written."""
 
-    def __init__(self):
+    def __init__(self, monkeypatch):
+        self._loops = sys.modules[FastForwardLoop.__module__]
+        self._monkeypatch = monkeypatch
+        self._grace = self._loops._THREAD_GRACE
         self._go_on = threading.Event()
         self._go_on.set()
         self.calls = 0
 
     def hang(self):
         self._go_on.clear()
+        # Time jumps soon although a thread is at work.
+        self._monkeypatch.setattr(self._loops, "_THREAD_GRACE", 0.05)
 
     def go_on(self):
+        self._monkeypatch.setattr(self._loops, "_THREAD_GRACE", self._grace)
         self._go_on.set()
 
     def wait(self):
@@ -58,9 +64,7 @@ class Disk:
 
 @pytest.fixture
 def disk(monkeypatch):
-    # Time jumps soon although a thread hangs.
-    monkeypatch.setattr(sys.modules[FastForwardLoop.__module__], "_THREAD_GRACE", 0.05)
-    one = Disk()
+    one = Disk(monkeypatch)
     monkeypatch.setattr(sqlite, "_replace", one.after(sqlite._replace))
     monkeypatch.setattr(file, "replace_file", one.after(files.replace_file))
     yield one
@@ -162,7 +166,7 @@ async def test_cancelling_and_closing_end_within_the_bound_for_the_last_save(dis
         await saving
     assert now() - began == pytest.approx(PATIENCE, abs=0.1)
     if isinstance(store, SqliteStore):
-        with pytest.raises(TimeoutError, match="did not end within 5 s"):
+        with pytest.raises(TimeoutError, match="did not close within 5 s"):
             await store.aclose()
     else:
         await store.aclose()
