@@ -199,4 +199,18 @@ MUTATIONS = (
         "",
         ("tests/contracts/test_fork.py",),
     ),
+    Mutation(
+        "a store's connection belongs to one event loop",
+        "checkpoints/lazy",
+        "            del self._slots[loop]\n",
+        "            self._slots[asyncio.get_running_loop()] = self._slots.pop(loop)\n",
+        ("tests/contracts/test_lazy.py",),
+    ),
+    Mutation(
+        "a forked process opens its own connection",
+        "checkpoints/lazy",
+        "            self._slots, self._process = {}, os.getpid()\n",
+        "            pass\n",
+        ("tests/contracts/test_lazy.py",),
+    ),
 )
