@@ -5,7 +5,8 @@ from .client import Client
 from .clock import Clock, SystemClock
 from .consumer.consume import consume
 from .consumer.failures import OnFailure, Retry
-from .consumer.ledger import FailedSession, FileLedger, Ledger, MemoryLedger, Replay, replay
+from .consumer.file_ledger import CorruptLedgerError, FileLedger
+from .consumer.ledger import FailedSession, Ledger, MemoryLedger, Replay, replay
 from .consumer.report import Report
 from .errors import (
     AnswerTimeoutError,
@@ -87,6 +88,7 @@ __all__ = [
     "ConnectionLostError",
     "ContentTooLargeError",
     "CorruptCheckpointError",
+    "CorruptLedgerError",
     "CursorExpiredError",
     "CursorLoopError",
     "Driver",

@@ -10,8 +10,8 @@ NAMES = [
     AnswerTimeoutError ApiError BadGatewayError BadRequestError Behavior BehaviorType
     CheckpointError Client Clock ClosedError CoachAssignment CoachStreamError CoachableEvent
     CoachingSession CoachingType ConnectError ConnectionLostError ContentTooLargeError
-    CorruptCheckpointError CursorExpiredError CursorLoopError Driver Event EventLinkage
-    EventSourceType FailedSession FileLedger ForbiddenError GatewayTimeoutError Health
+    CorruptCheckpointError CorruptLedgerError CursorExpiredError CursorLoopError Driver Event
+    EventLinkage EventSourceType FailedSession FileLedger ForbiddenError GatewayTimeoutError Health
     InternalServerError InvalidArgumentError Ledger MalformedSessionError MemoryLedger
     MethodNotAllowedError NewerCheckpointError NotFoundError NotImplementedApiError Observer
     OnFailure Page PageTooLargeError Position QueryMismatchError RateLimitError RateLimits

@@ -2,14 +2,13 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 from ..errors import CorruptCheckpointError, InvalidArgumentError
-from ..tasks import in_thread
+from .files import FileWorker, locked, replace_file, sibling, sync_directory
 from .store import Store
 from .stored import Stored, check_revision, seal, unseal
 
@@ -35,33 +34,34 @@ class FileStore(Store):
         if sys.platform == "win32":
             raise InvalidArgumentError("directory", "a FileStore needs POSIX; use a SqliteStore")
         self._directory = Path(directory)
+        self._worker = FileWorker(repr(self))
 
     def __repr__(self) -> str:
         return f"FileStore({str(self._directory)!r})"
 
     async def _load(self, name: str) -> Stored | None:
-        return await in_thread(partial(_read, self._directory / file_name(name), name))
+        return await self._worker.run(partial(_read, self._directory / file_name(name), name))
 
     async def _save(self, name: str, value: bytes, after: int) -> None:
-        await in_thread(partial(self._replace, name, value, after))
+        await self._worker.run(partial(self._replace, name, value, after))
 
     def _replace(self, name: str, value: bytes, after: int) -> None:
         self._make_directory()
         path = self._directory / file_name(name)
-        with _locked(_sibling(path, "lock")):
+        with locked(sibling(path, "lock")):
             stored = _read(path, name)
             check_revision(name, stored, after)
             if stored is not None:
                 _store_previous(path, stored)
-            _write(path, seal(Stored(after + 1, value)))
-            _sync_directory(self._directory)
+            replace_file(path, seal(Stored(after + 1, value)))
+            sync_directory(self._directory)
 
     def _make_directory(self) -> None:
         try:
             self._directory.mkdir(mode=0o700)
         except FileExistsError:
             return
-        _sync_directory(self._directory.parent)
+        sync_directory(self._directory.parent)
 
 
 def file_name(name: str) -> str:
@@ -80,10 +80,6 @@ def file_name(name: str) -> str:
     return f"{plain}.json"
 
 
-def _sibling(path: Path, what: str) -> Path:
-    return path.with_name(f"{path.name}.{what}")
-
-
 def _read(path: Path, name: str) -> Stored | None:
     """Return the content of the file, or None if there is no file."""
     try:
@@ -99,7 +95,7 @@ def _read(path: Path, name: str) -> Stored | None:
 
 def _recovery_advice(path: Path, name: str) -> str:
     """Explain how to go on without the file. Only the user may decide to do so."""
-    previous = _sibling(path, "previous")
+    previous = sibling(path, "previous")
     try:
         stored = unseal(name, previous.read_bytes())
     except (OSError, CorruptCheckpointError):
@@ -112,43 +108,10 @@ def _recovery_advice(path: Path, name: str) -> str:
 
 def _store_previous(path: Path, stored: Stored) -> None:
     """Store the current file as the previous one, too. It stays in place meanwhile."""
-    previous = _sibling(path, "previous")
+    previous = sibling(path, "previous")
     with suppress(FileNotFoundError):
         previous.unlink()
     try:
         os.link(path, previous)
     except OSError:  # a file system without hard links
-        _write(previous, seal(stored))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace the file with the data atomically, after the data is on the disk."""
-    new = _sibling(path, "new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Write the directory's entries to the disk."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Lock the file. It is never removed, because a new file would be another lock."""
-    import fcntl  # noqa: PLC0415  # POSIX only; the package must load elsewhere, too
-
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)  # releases the lock, as the end of the process does
+        replace_file(previous, seal(stored))

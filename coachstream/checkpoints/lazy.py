@@ -1,6 +1,7 @@
-"""A connection that is opened on first use."""
+"""Connections that are opened on first use, one for each event loop."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -8,9 +9,11 @@ T = TypeVar("T")
 
 
 class Lazy(Generic[T]):
-    """A value made on first use, and made again when it is no longer ``usable``.
+    """A connection made on first use, and made again when it is no longer ``usable``.
 
-    If making it fails, the next use tries again.
+    A connection works only on the event loop that made it. So each loop has its own, and one whose
+    loop was closed, or that belongs to the process that forked this one, is let go. If making it
+    fails, the next use tries again.
     """
 
     def __init__(
@@ -18,18 +21,33 @@ class Lazy(Generic[T]):
     ) -> None:
         self._make = make
         self._usable = usable
-        self._lock = asyncio.Lock()
-        self._made: T | None = None
+        self._slots: dict[asyncio.AbstractEventLoop, _Slot[T]] = {}
+        self._process = os.getpid()
 
     async def get(self) -> T:
-        """Return the value; make it first if necessary."""
-        async with self._lock:
-            if self._made is None or not self._usable(self._made):
-                self._made = await self._make()
-            return self._made
+        """Return this loop's connection; make it first if necessary."""
+        slot = self._slot()
+        async with slot.lock:
+            if slot.made is None or not self._usable(slot.made):
+                slot.made = await self._make()
+            return slot.made
 
     async def take(self) -> T | None:
-        """Remove the value and return it, for the caller to close; None if there is none."""
-        async with self._lock:
-            made, self._made = self._made, None
+        """Remove the connection and return it, for the caller to close; None if there is none."""
+        slot = self._slot()
+        async with slot.lock:
+            made, slot.made = slot.made, None
             return made
+
+    def _slot(self) -> "_Slot[T]":
+        if self._process != os.getpid():
+            self._slots, self._process = {}, os.getpid()
+        for loop in [one for one in self._slots if one.is_closed()]:
+            del self._slots[loop]
+        return self._slots.setdefault(asyncio.get_running_loop(), _Slot())
+
+
+class _Slot(Generic[T]):
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.made: T | None = None

@@ -5,8 +5,6 @@ from contextlib import AbstractAsyncContextManager
 from types import ModuleType
 from typing import Any, Protocol, cast
 
-import anyio
-
 from ..errors import InvalidArgumentError
 from ..models import Position
 from ..tasks import in_thread
@@ -121,9 +119,10 @@ class PostgresStore(Store):
     async def _close(self) -> None:
         pool = await self._own_pool.take()
         if pool is not None:
-            with anyio.move_on_after(TIMEOUT):
+            try:
                 await pool.close()
-            pool.terminate()  # does nothing to a closed pool
+            finally:
+                pool.terminate()  # does nothing to a closed pool
 
     async def _read(self, connection: Connection, name: str) -> Stored | None:
         row = await connection.fetchrow(

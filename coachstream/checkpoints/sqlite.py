@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import CorruptCheckpointError, InvalidArgumentError
-from ..tasks import in_thread
+from .files import FileWorker, LockHeldError
 from .store import Store
 from .stored import Stored, check_revision
 
-BUSY_SECONDS = 10.0
-"""How long to wait while another process is writing."""
+BUSY_SECONDS = 0.1
+"""How long SQLite itself waits for a lock; the store asks again, and can be cancelled between."""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS coachstream_checkpoints (
@@ -29,11 +29,16 @@ _FIRST = "INSERT INTO coachstream_checkpoints (revision, value, name) VALUES (?,
 _NEXT = "UPDATE coachstream_checkpoints SET revision = ?, value = ? WHERE name = ? AND revision = ?"
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 # No other thread may open a file while it is created here: closing any descriptor of a file drops
 # the locks that SQLite holds on it for the whole process.
 _create_lock = threading.Lock()
 
+_unusable: list[sqlite3.Connection] = []
+"""Connections that are kept, because even closing them would hang."""
+
+_Identity = tuple[int, int, int]
 T = TypeVar("T")
 
 
@@ -53,63 +58,76 @@ class SqliteStore(Store):
         if os.fspath(path) == ":memory:":
             raise InvalidArgumentError("path", "a file is needed; for memory use a MemoryStore")
         self._path = Path(path)
-        self._lock = threading.Lock()
+        self._worker = FileWorker(repr(self))
         self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
+        self._identity: _Identity | None = None
+        self._working = False
 
     def __repr__(self) -> str:
         return f"SqliteStore({str(self._path)!r})"
 
     async def _load(self, name: str) -> Stored | None:
-        return await in_thread(partial(self._with_connection, partial(_read, name=name)))
+        return await self._worker.run(partial(self._with_connection, partial(_read, name=name)))
 
     async def _save(self, name: str, value: bytes, after: int) -> None:
         replace = partial(_replace, name=name, value=value, after=after)
-        await in_thread(partial(self._with_connection, replace))
+        await self._worker.run(partial(self._with_connection, replace))
 
     async def _close(self) -> None:
-        await in_thread(self._disconnect)
-
-    def _disconnect(self) -> None:
-        with self._lock:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.close()
+        await self._worker.run(self._disconnect)
 
     def _with_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with self._lock:
-            self._check_open()  # again: another thread may have closed it meanwhile
-            try:
-                return work(self._connected())
-            except sqlite3.DatabaseError as error:
-                # The low byte of the extended code is the primary error code.
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
-                    raise CorruptCheckpointError(
-                        f"{self._path} is damaged or not a SQLite database ({error}): restore it "
-                        "from a backup, or remove it to begin again from the start time"
-                    ) from error
-                raise
+        self._check_open()  # again: it may have been closed meanwhile
+        try:
+            connection = self._connected()
+            self._working = True
+            return work(connection)
+        except sqlite3.DatabaseError as error:
+            # The low byte of the extended code is the primary error code.
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code in _LOCKED:
+                raise LockHeldError(self._path) from error
+            if code in _DAMAGED:
+                raise CorruptCheckpointError(
+                    f"{self._path} is damaged or not a SQLite database ({error}): restore it "
+                    "from a backup, or remove it to begin again from the start time"
+                ) from error
+            raise
+        finally:
+            self._working = False
+            if self._closed:  # while this hung, so closing has not waited for it
+                self._disconnect()
 
     def _connected(self) -> sqlite3.Connection:
-        """Return a connection to the file that is at the path now.
+        """Return a connection of this process to the file that is at the path now.
 
         SQLite would go on writing to a file that was removed or replaced, and saves would be lost.
         """
         if self._connection is not None and self._identity != _identity(self._path):
-            self._connection.close()
-            self._connection = None
+            self._disconnect()
         if self._connection is None:
             self._connection = _connect(self._path)
             self._identity = _identity(self._path)
         return self._connection
 
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if self._working:
+            # A fork copied it in the middle of work, with locks that nobody will release.
+            _unusable.append(connection)
+        else:
+            connection.close()
 
-def _identity(path: Path) -> tuple[int, int] | None:
+
+def _identity(path: Path) -> _Identity | None:
+    """Return what a connection belongs to: this file in this process."""
     try:
         found = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+    return os.getpid(), found.st_dev, found.st_ino
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -4,11 +4,16 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
+import anyio
+
 from ..errors import ClosedError
 from ..models import Position
 from .encoding import Checkpoint, encode
 from .names import checked_name
 from .stored import Stored, restore
+
+CLOSING = 5.0
+"""Seconds that a store may take to close what it opened."""
 
 
 class Store(ABC):
@@ -31,10 +36,18 @@ class Store(ABC):
         return Checkpoint(position=position, revision=after + 1)
 
     async def aclose(self) -> None:
-        """Close what the store opened. Closing twice is harmless."""
-        if not self._closed:
-            self._closed = True
+        """Close what the store opened. Closing twice is harmless.
+
+        Raises:
+            TimeoutError: something hangs, and is left behind.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        with anyio.move_on_after(CLOSING) as scope:
             await self._close()
+        if scope.cancelled_caught:
+            raise TimeoutError(f"{self!r} did not close within {CLOSING:g} s")
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,19 +1,14 @@
 """Sessions that no handler could handle: stored in a ledger, listed, and replayed."""
 
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from functools import partial
-from pathlib import Path
 from typing import Literal, Protocol
 
-import anyio
 import msgspec
 
 from ..arguments import async_function
 from ..errors import MalformedSessionError
 from ..models import CoachingSession
-from ..tasks import in_thread
 from ..wire import pages
 
 Outcome = Literal["skipped", "parked"]
@@ -75,69 +70,6 @@ class MemoryLedger:
     async def list(self) -> AsyncIterator[FailedSession]:
         for failed in tuple(self._kept.values()):
             yield failed
-
-
-class _Line(msgspec.Struct, frozen=True):
-    failed: FailedSession
-    removed: bool = False
-
-
-_line = msgspec.json.Decoder(_Line)
-
-
-class FileLedger:
-    """A ledger in one file, a line of JSON for each change; for one process at a time.
-
-    Lines are only added. So a crash can cut off no more than the line that is being written, and
-    `add` has not returned for that one.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
-        self._lock = anyio.Lock()
-
-    async def add(self, failed: FailedSession) -> None:
-        await self._append(_Line(failed))
-
-    async def remove(self, failed: FailedSession) -> None:
-        await self._append(_Line(failed, removed=True))
-
-    async def list(self) -> AsyncIterator[FailedSession]:
-        for failed in await in_thread(self._stored):
-            yield failed
-
-    async def _append(self, line: _Line) -> None:
-        async with self._lock:
-            # Not cancelled in the middle, or two lines could run into each other.
-            with anyio.CancelScope(shield=True):
-                await in_thread(partial(self._write, msgspec.json.encode(line)))
-
-    def _write(self, line: bytes) -> None:
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(descriptor, "ab") as file:
-            # A line that a crash cut off must not swallow this one.
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            file.write((b"\n" if torn else b"") + line + b"\n")
-            file.flush()
-            os.fsync(descriptor)
-
-    def _stored(self) -> Sequence[FailedSession]:
-        kept: dict[tuple[str, str], FailedSession] = {}
-        for line in self._lines():
-            kept.pop(line.failed.key, None)
-            if not line.removed:
-                kept[line.failed.key] = line.failed
-        return list(kept.values())
-
-    def _lines(self) -> Iterator[_Line]:
-        if not self._path.exists():
-            return
-        for text in self._path.read_bytes().split(b"\n"):
-            try:
-                yield _line.decode(text)
-            except msgspec.MsgspecError:
-                continue  # cut off by a crash, before `add` had returned
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):

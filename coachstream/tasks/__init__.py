@@ -7,12 +7,13 @@ from .background import BackgroundTasks, DetachedTask
 from .cancellation import being_cancelled, was_cancelled
 from .runtime import Runtime
 from .supervision import close_all, supervised
-from .threads import in_thread
+from .threads import SerialThread, in_thread
 
 __all__ = [
     "BackgroundTasks",
     "DetachedTask",
     "Runtime",
+    "SerialThread",
     "being_cancelled",
     "close_all",
     "in_thread",

@@ -1,8 +1,10 @@
 """What the file store promises beyond what every store does."""
 
 import asyncio
+import errno
 import fcntl
 import os
+import re
 import stat
 import sys
 
@@ -158,6 +160,34 @@ async def test_a_file_is_synced_before_it_is_renamed_and_the_directory_afterward
     monkeypatch.setattr(os, "replace", record_replace)
     await store.save("payroll", position("c2"), after=1)
     assert steps == ["sync file", "replace", "sync directory"]
+
+
+def let_directories_fail(monkeypatch, code) -> None:
+    """Let the sync of a directory fail, and that of a file work."""
+    fsync = os.fsync
+
+    def sync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
+async def test_where_directories_cannot_be_synced_a_save_is_no_failure(store, monkeypatch, code):
+    let_directories_fail(monkeypatch, code)
+    for revision in range(2):
+        await store.save("payroll", position(f"c{revision}"), after=revision)
+    assert await cursor_in(store) == "c1"
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EROFS])
+async def test_any_other_failure_to_sync_a_directory_is_raised(store, monkeypatch, code):
+    await store.save("payroll", position("c0"), after=0)
+    let_directories_fail(monkeypatch, code)
+    with pytest.raises(OSError, match=re.escape(os.strerror(code))):
+        await store.save("payroll", position("c1"), after=1)
 
 
 async def test_without_hard_links_the_previous_file_is_copied(directory, store, monkeypatch):

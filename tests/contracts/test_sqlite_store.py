@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from coachstream.checkpoints import SqliteStore, sqlite
+from coachstream.checkpoints import SqliteStore, files, sqlite
 from coachstream.errors import (
     ClosedError,
     CorruptCheckpointError,
@@ -148,11 +148,11 @@ async def test_a_save_waits_for_another_process_without_holding_up_the_loop(path
 
 
 async def test_a_save_that_waits_too_long_raises_and_may_be_repeated(path, store, monkeypatch):
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(files, "LOCK_TIMEOUT", 0.3)
     await store.save("payroll", position(), after=0)
     with closing(sqlite3.connect(path, check_same_thread=False, isolation_level=None)) as other:
         await in_thread(other.execute, "BEGIN IMMEDIATE")
-        with pytest.raises(sqlite3.OperationalError, match="locked"):
+        with pytest.raises(TimeoutError, match=r"state\.db is locked by another process"):
             await store.save("payroll", position("mine"), after=1)
         await in_thread(other.execute, "ROLLBACK")
     assert (await store.save("payroll", position("mine"), after=1)).revision == 2
@@ -242,11 +242,15 @@ async def test_a_cancelled_save_that_fails_later_logs_nothing(path, store, monke
 
 async def test_a_load_that_waited_during_the_closing_does_not_reopen_the_store(path, store):
     await store.save("payroll", position(), after=0)
-    with store._lock:
-        loading = asyncio.create_task(store.load("payroll"))
-        await asyncio.wait([loading], timeout=0.02)
-        closing = asyncio.create_task(store.aclose())
-        await asyncio.wait([closing], timeout=0.02)
+    go_on = threading.Event()
+    busy = asyncio.create_task(store._worker.run(go_on.wait))
+    await asyncio.wait([busy], timeout=0.02)
+    loading = asyncio.create_task(store.load("payroll"))
+    await asyncio.wait([loading], timeout=0.02)
+    closing = asyncio.create_task(store.aclose())
+    await asyncio.wait([closing], timeout=0.02)
+    go_on.set()
+    await busy
     with pytest.raises(ClosedError):
         await loading
     await closing

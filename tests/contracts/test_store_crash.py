@@ -11,6 +11,7 @@ import pytest
 from coachstream.checkpoints import Checkpoint, opened
 from tests.contracts.storages import EMBEDDED
 
+ROOT = Path(__file__).parents[2]
 ROUNDS = 6
 
 
@@ -20,8 +21,8 @@ def url(request, tmp_path) -> str:
 
 
 def saver(url: str, name: str = "payroll") -> subprocess.Popen[str]:
-    command = [sys.executable, str(Path(__file__).with_name("saver.py")), url, name]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "tests.contracts.saver", url, name]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 def kill(process: subprocess.Popen[str]) -> list[str]:

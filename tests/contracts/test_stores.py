@@ -1,12 +1,16 @@
 """What every store promises: the public suite, and the additions of this package's stores."""
 
 import asyncio
+import gc
 import warnings
+from unittest.mock import patch
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from coachstream.checkpoints import MemoryStore
+from coachstream.checkpoints import store as store_module
 from coachstream.checkpoints.encoding import FORMAT, encode
 from coachstream.errors import (
     ClosedError,
@@ -56,6 +60,47 @@ async def test_closing_twice_is_harmless(storage):
     await used.save("payroll", position(), after=0)
     await asyncio.gather(used.aclose(), used.aclose())
     await used.aclose()
+
+
+# Whoever lets a loop end with open connections gets a warning from the driver or from asyncio.
+leaves_connections_open = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@leaves_connections_open
+def test_one_store_serves_one_loop_after_another(storage):
+    """Each loop ends without closing the store, as ``asyncio.run`` in a script does."""
+    store = storage.store()
+    for revision in range(3):
+        saved = asyncio.run(store.save("payroll", position(), after=revision))
+        assert asyncio.run(store.load("payroll")) == saved
+    asyncio.run(store.aclose())
+    del store
+    gc.collect()
+
+
+@leaves_connections_open
+async def test_one_store_serves_several_loops_at_once(storage):
+    stores = [storage.store()]
+
+    async def use(name: str) -> None:
+        for revision in range(5):
+            await stores[0].save(name, position(name), after=revision)
+            assert await cursor_in(stores[0], name) == name
+
+    names = ("first", "second", "third")
+    await asyncio.gather(use("here"), *(asyncio.to_thread(asyncio.run, use(n)) for n in names))
+    await stores.pop().aclose()
+    gc.collect()
+
+
+async def test_closing_is_bounded_whatever_hangs():
+    class Hanging(MemoryStore):
+        async def _close(self) -> None:
+            await asyncio.Event().wait()
+
+    expected = pytest.raises(TimeoutError, match=r"MemoryStore\(\) did not close within 0.1 s")
+    with patch.object(store_module, "CLOSING", 0.1), expected:
+        await Hanging().aclose()
 
 
 async def test_a_closed_store_raises(storage):

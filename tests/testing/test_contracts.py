@@ -1,5 +1,6 @@
 """The suites for users' stores and ledgers: correct ones pass, faulty ones fail."""
 
+import asyncio
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -8,7 +9,7 @@ from anyio.lowlevel import checkpoint
 
 from coachstream import MemoryLedger, StaleCheckpointError
 from coachstream.checkpoints import Checkpoint, MappingStore
-from coachstream.testing.contracts import LedgerContract, StoreContract
+from coachstream.testing.contracts import LedgerContract, StoreContract, loops
 
 
 def fails(contract, make) -> set[str]:
@@ -143,6 +144,22 @@ class Interruptible(OwnStore):
         return saved
 
 
+class Jamming(OwnStore):
+    """Lets one in at a time, and nobody any more after a load that was cancelled."""
+
+    def __init__(self, stored):
+        super().__init__(stored)
+        self.free = asyncio.Event()
+        self.free.set()
+
+    async def load(self, name):
+        await self.free.wait()
+        self.free.clear()
+        await checkpoint()
+        self.free.set()
+        return self.stored.get(name)
+
+
 def store_maker(kind):
     def make():
         stored = {}
@@ -178,6 +195,13 @@ def test_a_good_store_passes(kind):
 )
 def test_a_bad_store_is_caught(kind, caught_by):
     assert caught_by in fails(StoreContract, store_maker(kind))
+
+
+def test_a_store_that_a_cancelled_load_jams_is_caught_and_nothing_else_is(monkeypatch):
+    monkeypatch.setattr(loops, "LIMIT", 1.0)
+    assert fails(StoreContract, store_maker(Jamming)) == {
+        "a_cancelled_load_leaves_the_store_usable"
+    }
 
 
 def test_a_suite_may_restrict_the_names():
@@ -254,6 +278,23 @@ class SharedByConsumers(MemoryLedger):
         self._kept.pop(failed.raw, None)
 
 
+class Moving(MemoryLedger):
+    """Puts a session that failed again at the end."""
+
+    async def add(self, failed):
+        self._kept.pop(failed.key, None)
+        await super().add(failed)
+
+
+class Racing(MemoryLedger):
+    """Reads all, and writes all with one more: of several at once, only the last remains."""
+
+    async def add(self, failed):
+        kept = {**self._kept, failed.key: failed}
+        await checkpoint()
+        self._kept = kept
+
+
 class Clipping(MemoryLedger):
     async def add(self, failed):
         await super().add(msgspec.structs.replace(failed, raw=failed.raw[:4096]))
@@ -276,6 +317,8 @@ def test_a_good_ledger_passes():
     [
         (Doubling, "one_that_fails_again_is_kept_once"),
         (Doubling, "one_is_removed_as_it_is_now_by_what_it_was"),
+        (Moving, "one_that_fails_again_keeps_its_place"),
+        (Racing, "many_may_be_added_at_once"),
         (Newest, "the_oldest_comes_first"),
         (RaisingRemove, "removing_what_is_not_there_is_harmless"),
         (Unsteady, "it_may_change_while_it_is_listed"),

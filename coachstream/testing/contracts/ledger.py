@@ -80,6 +80,14 @@ class LedgerContract:
         assert await _listed(ledger) == []
 
     @on_a_loop
+    async def test_one_that_fails_again_keeps_its_place(self, make_ledger: Ledgers) -> None:
+        ledger = await make_ledger()
+        for name in "abc":
+            await ledger.add(_failed(name))
+        await ledger.add(_failed("a", attempts=6))
+        assert [one.session_id for one in await _listed(ledger)] == ["a", "b", "c"]
+
+    @on_a_loop
     async def test_one_is_removed_as_it_is_now_by_what_it_was(self, make_ledger: Ledgers) -> None:
         ledger = await make_ledger()
         before = _failed("a")

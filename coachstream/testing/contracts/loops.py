@@ -6,6 +6,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Protocol, TypeVar, cast
 
+LIMIT = 120.0
+"""Seconds after which a test fails that would otherwise wait for ever."""
+
 T = TypeVar("T")
 
 Opener = Callable[[], Awaitable[T]]
@@ -29,7 +32,7 @@ def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 async def _with_openers(
     test: Callable[..., Coroutine[Any, Any, None]], makers: dict[str, Callable[[], object]]
 ) -> None:
-    async with AsyncExitStack() as stack:
+    async with asyncio.timeout(LIMIT), AsyncExitStack() as stack:
         await test(**{name: functools.partial(_open, stack, make) for name, make in makers.items()})
 
 

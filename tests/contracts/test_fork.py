@@ -1,0 +1,155 @@
+"""A forked process shares a store's files and server, but neither its connection nor its locks."""
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from coachstream import FileLedger
+from coachstream.checkpoints import FileStore, SqliteStore, file, files, sqlite
+from coachstream.consumer import file_ledger
+from coachstream.tasks import threads
+from tests.consumer.test_ledger import failed
+from tests.contracts.positions import cursor_in, position
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here"),
+    pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"),  # has several threads
+]
+
+
+def in_child(work) -> None:
+    """Run ``work`` in a forked process, and fail if it does or does not end."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            signal.alarm(20)
+            work()
+            code = 0
+        except BaseException:  # noqa: BLE001  # the parent is told
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+async def save_next(store, cursor, *, after):
+    assert await cursor_in(store) == f"c{after}"
+    await store.save("payroll", position(cursor), after=after)
+    await store.aclose()
+
+
+def save_in_a_loop(store, cursor, *, after):
+    asyncio.run(save_next(store, cursor, after=after))
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_parent_and_child_go_on_with_one_store(storage, kind):
+    if kind == "mapping":
+        pytest.skip("a fork copies the mapping")
+    store = storage.store()
+    asyncio.run(store.save("payroll", position("c1"), after=0))
+    in_child(partial(save_in_a_loop, store, "c2", after=1))
+    save_in_a_loop(store, "c3", after=2)
+    del store
+    gc.collect()
+
+
+async def test_the_parents_loop_may_be_running(storage, kind):
+    if kind == "mapping":
+        pytest.skip("a fork copies the mapping")
+    store = storage.store()
+    await store.save("payroll", position("c1"), after=0)
+    in_child(partial(save_in_a_loop, store, "c2", after=1))
+    await save_next(store, "c3", after=2)
+
+
+def test_a_child_has_locks_of_its_own_on_a_sqlite_file(tmp_path):
+    """Otherwise a third process would take the file for unused, and remove the child's log."""
+    store = SqliteStore(tmp_path / "state.db")
+    asyncio.run(store.save("payroll", position("c1"), after=0))
+
+    def locks() -> int:
+        return Path("/proc/locks").read_text().count(f" {os.getpid()} ")
+
+    def load() -> None:
+        assert locks() == 0
+        asyncio.run(store.load("payroll"))
+        assert locks() == in_parent
+
+    in_parent = locks()
+    assert in_parent > 0
+    in_child(load)
+    asyncio.run(store.load("payroll"))
+    assert locks() == in_parent
+    asyncio.run(store.aclose())
+
+
+@pytest.fixture(params=["file", "sqlite", "ledger"])
+def save(request, tmp_path):
+    """Returns a function that saves, or adds to a ledger, under some name."""
+    if request.param == "ledger":
+        ledger = FileLedger(tmp_path / "failed.jsonl")
+        return lambda name: asyncio.run(ledger.add(failed(name)))
+    kind = FileStore if request.param == "file" else SqliteStore
+    store = kind(tmp_path / "state")
+    return lambda name: asyncio.run(store.save(name, position(), after=0))
+
+
+@pytest.fixture
+def slow_disk(monkeypatch):
+    """Saves stop in their middle, and say so, until the second event is set."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(call):
+        def work(*args, **kwargs):
+            inside.set()
+            go_on.wait(30)
+            return call(*args, **kwargs)
+
+        return work
+
+    monkeypatch.setattr(sqlite, "_read", slow(sqlite._read))
+    monkeypatch.setattr(file, "_read", slow(file._read))
+    monkeypatch.setattr(file_ledger, "_mended_end", slow(file_ledger._mended_end))
+    yield inside, go_on
+    go_on.set()
+
+
+def test_a_fork_waits_for_a_save_so_that_the_child_finds_nothing_half_done(save, slow_disk):
+    inside, go_on = slow_disk
+    saving = threading.Thread(target=save, args=["parent"])
+    saving.start()
+    inside.wait(10)
+    threading.Timer(0.2, go_on.set).start()
+    in_child(lambda: save("child"))
+    saving.join()
+    save("parent again")
+
+
+def test_a_fork_does_not_wait_for_ever_and_the_child_gets_an_error(save, slow_disk, monkeypatch):
+    monkeypatch.setattr(threads, "FORK_PATIENCE", 0.2)
+    monkeypatch.setattr(files, "LOCK_TIMEOUT", 0.5)
+    inside, go_on = slow_disk
+    saving = threading.Thread(target=save, args=["parent"])
+    saving.start()
+    inside.wait(10)
+
+    def fail() -> None:
+        go_on.set()  # the child's own disk works
+        with pytest.raises(TimeoutError, match="is locked by another process"):
+            save("parent")
+
+    in_child(fail)
+    go_on.set()
+    saving.join()
+    save("parent again")
+    in_child(lambda: save("another child"))
