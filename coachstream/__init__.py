@@ -5,7 +5,8 @@ from .client import Client
 from .clock import Clock, SystemClock
 from .consumer.consume import consume
 from .consumer.failures import OnFailure, Retry
-from .consumer.ledger import FailedSession, FileLedger, Ledger, MemoryLedger, Replay, replay
+from .consumer.ledger import FailedSession, FileLedger, Ledger, MemoryLedger
+from .consumer.replay import Replay, replay
 from .consumer.report import Report
 from .errors import (
     AnswerTimeoutError,

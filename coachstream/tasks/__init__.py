@@ -4,18 +4,16 @@ It may import ``errors``, ``clock`` and ``telemetry``; everything above it may i
 """
 
 from .background import BackgroundTasks, DetachedTask
-from .cancellation import being_cancelled, was_cancelled
 from .runtime import Runtime
-from .supervision import close_all, supervised
+from .supervision import cancel_all, close_all, supervised
 from .threads import in_thread
 
 __all__ = [
     "BackgroundTasks",
     "DetachedTask",
     "Runtime",
-    "being_cancelled",
+    "cancel_all",
     "close_all",
     "in_thread",
     "supervised",
-    "was_cancelled",
 ]

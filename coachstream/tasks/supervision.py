@@ -53,13 +53,13 @@ async def supervised(
     try:
         await asyncio.wait((task,), timeout=within)
         if not task.done():
-            await _cancel(task, runtime)
+            await cancel_all((task,), runtime)
             if not task.done() or task.cancelled():
                 raise TimeoutError(f"{what} did not end within {within:g} s")
     except asyncio.CancelledError:
         if finish_within:
             await _until_done((task,), finish_within)
-        await _cancel(task, runtime)
+        await cancel_all((task,), runtime)
         raise
     finally:
         watch.end()
@@ -69,6 +69,25 @@ async def supervised(
         return task.result()
     except StopAsyncIteration as stop:
         raise RuntimeError(f"{what} raised StopAsyncIteration") from stop
+
+
+async def cancel_all(tasks: Iterable[asyncio.Task[Any]], runtime: Runtime) -> None:
+    """Cancel tasks, give them time for their clean-up, cancel them again, and leave them behind.
+
+    A task that is being cancelled already is not interrupted in its clean-up. Cancellations of this
+    task are raised when that is over.
+    """
+    pending, cancelled = [task for task in tasks if not task.done()], False
+    for is_first in (True, False):
+        for task in pending:
+            if not (is_first and task.cancelling()):
+                task.cancel()
+        cancelled |= await _until_done(pending, CLEANUP)
+        pending = [task for task in pending if not task.done()]
+    for task in pending:
+        runtime.tasks.leave_behind(task)
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 async def close_all(closers: Iterable[Callable[[], Awaitable[None]]], *, within: float) -> None:
@@ -121,19 +140,6 @@ class _Watch:
 
 async def _awaited(call: Callable[[], Awaitable[T]]) -> T:
     return await call()
-
-
-async def _cancel(task: asyncio.Future[Any], runtime: Runtime) -> None:
-    """Cancel a call, give it time for its clean-up, cancel it again, and leave it behind."""
-    cancelled = False
-    for _ in range(2):
-        if not task.done():
-            task.cancel()
-            cancelled |= await _until_done((task,), CLEANUP)
-    if not task.done():
-        runtime.tasks.leave_behind(task)
-    if cancelled:
-        raise asyncio.CancelledError
 
 
 async def _until_done(futures: Iterable[asyncio.Future[Any]], seconds: float) -> bool:
