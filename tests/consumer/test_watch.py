@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from coachstream import MemoryLedger, Retry, RetryPolicy, StreamState
+from coachstream import MemoryLedger, Retry, RetryPolicy, SessionStream, StreamState
 from coachstream.consumer.watch import LOOK, STALLED
 from coachstream.emulator import World, malformed_session
 from coachstream.tasks.supervision import OVERDUE
@@ -21,7 +21,7 @@ def of_kind(events, *kinds):
     return [event for event in events if isinstance(event, kinds)]
 
 
-def state(stream) -> StreamState:
+def state(stream: SessionStream) -> StreamState:
     return stream.health.state
 
 
