@@ -6,7 +6,8 @@ from .clock import Clock, SystemClock
 from .consumer.consume import consume
 from .consumer.failures import OnFailure, Retry
 from .consumer.file_ledger import CorruptLedgerError, FileLedger
-from .consumer.ledger import FailedSession, Ledger, MemoryLedger, Replay, replay
+from .consumer.ledger import FailedSession, Ledger, MemoryLedger
+from .consumer.replay import Replay, replay
 from .consumer.report import Report
 from .errors import (
     AnswerTimeoutError,

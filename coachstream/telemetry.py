@@ -157,12 +157,15 @@ class LoopBlocked(Event, frozen=True, kw_only=True):
 
 
 class HandlersStalled(Event, frozen=True, kw_only=True):
-    """A consumer waits for its handlers, and none has finished for a long time."""
+    """A consumer's handler does not end, or the first unsettled session is not settled.
+
+    It is emitted after each minute, whatever the reader does meanwhile.
+    """
 
     name: str
     """The consumer's name."""
     seconds: float
-    """Since the last handler finished, or since the consumer began to wait."""
+    """For how long, to within five seconds."""
     running: int
     """Handlers that are running."""
     unsettled: int
@@ -187,12 +190,12 @@ class CallReturned(Event, frozen=True, kw_only=True):
 
 
 class HandlersRecovered(Event, frozen=True, kw_only=True):
-    """After `HandlersStalled`, a handler has finished."""
+    """After `HandlersStalled`: no handler runs for as long any more."""
 
     name: str
     """The consumer's name."""
     seconds: float
-    """How long none had finished."""
+    """How long it had taken, to within five seconds."""
 
 
 class LoadFailed(Event, frozen=True, kw_only=True):
@@ -271,7 +274,7 @@ class ConsumerStopped(Event, frozen=True, kw_only=True):
     """Sessions skipped or parked."""
     unsettled: int
     """Sessions that were read and not settled; the next run delivers them again."""
-    error: Exception | None
+    error: BaseException | None
     """The failure that stopped it; None if there was none."""
 
 

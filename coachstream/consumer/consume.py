@@ -27,15 +27,11 @@ from ..telemetry import Observer, guarded
 from ..wire.pages import Page
 from .bounds import Bounds
 from .failures import Failures, OnFailure
+from .lanes import driver_of
 from .ledger import Handler, Ledger
 from .report import Report
 from .run import Consumer
 from .source import PagesSource, Source
-
-
-def driver_of(session: CoachingSession) -> Hashable:
-    """Return the driver's id, the default key: a driver's sessions keep their order."""
-    return session.driver.driver_id
 
 
 async def consume(
@@ -63,23 +59,28 @@ async def consume(
     The sessions of one ``key`` (by default the driver) are handled one at a time and in order.
 
     It returns when the stream ends, or when you close it with ``stream.aclose()``; running
-    handlers then have ``drain_timeout`` to finish. If ``consume`` is cancelled, running handlers
-    are cancelled too. Progress is saved in each case, and unsettled sessions are delivered again.
+    handlers then have ``drain_timeout`` to finish. If ``consume`` is cancelled, no handler begins
+    any more, and running ones are cancelled: once, and again if they have not ended after five
+    seconds. Progress is saved in each case, and unsettled sessions are delivered again.
+
+    Handlers that never wait let the event loop do other work every few milliseconds.
 
     Args:
         stream: A stream from which nothing has been read, or any async iterable of pages.
-        handler: An async function of a session. It sees the context variables of this call; what
-            it sets there itself, a later call may see.
+        handler: An async function of a session. Each call sees the context variables of this call
+            of ``consume``, and none that another handler has set.
         name: The name of the saved position. A second consumer with this name is stopped.
         store: A URL (``"sqlite:state.db"``), a store of `coachstream.checkpoints`, or a mapping.
         concurrency: How many handlers may run at once.
-        key: A function of a session. Sessions with the same key keep their order.
+        key: A function of a session. Sessions with the same key keep their order. If it raises, the
+            session has failed, and ``on_failure`` decides.
         on_failure: What to do when ``retry`` allows no more attempts; see `OnFailure`.
         retry: How often a handler is tried: by default five times, with growing waits that begin
             at one second.
         ledger: Where skipped and parked sessions are kept; needed to park.
-        failure_ratio: The share of the last 50 sessions that may be skipped or parked. Beyond it
-            the consumer stops, because more than these sessions must be wrong.
+        failure_ratio: The share of the last 50 sessions, or of those since the start, that may be
+            skipped or parked, five in any case at the start. Beyond it the consumer stops, because
+            more than these sessions must be wrong.
         max_unsettled: Reading pauses when so many sessions wait to be settled.
         max_unsettled_bytes: Reading pauses when their pages have so many bytes.
         drain_timeout: How long running handlers may take when the consumer is to stop, in seconds
@@ -106,7 +107,7 @@ async def consume(
     runtime = Runtime(
         clock=clock or SystemClock(),
         random=random or Random(),
-        observe=guarded(observer or log_event),
+        observe=guarded(source.observing(observer or log_event)),
         tasks=BackgroundTasks(),
     )
     consumer = Consumer(

@@ -1,8 +1,10 @@
 """What happens to a session whose handler fails: another attempt, the ledger, or a stop."""
 
+import json
 from collections import deque
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 
 import msgspec
 
@@ -10,13 +12,18 @@ from ..arguments import seconds
 from ..errors import InvalidArgumentError, MalformedSessionError, TooManyFailuresError
 from ..models import CoachingSession
 from ..retry import RetryPolicy
-from ..tasks import Runtime
+from ..tasks import Runtime, supervised
 from ..telemetry import HandlerFailed, SessionGivenUp
 from ..wire.pages import Entry
 from .ledger import FailedSession, Ledger, Outcome, describe
 
 JUDGED = 50
 """How many of the last sessions the share of failures is computed over."""
+HANDFUL = 5
+"""Failures that are allowed at the beginning in any case, before so many sessions are judged.
+
+It is small, because a consumer that always fails may be started again and again.
+"""
 
 
 class Retry(Exception):  # noqa: N818  # a request, not an error
@@ -101,25 +108,31 @@ class Failures:
         """
         if self._on_failure is OnFailure.STOP:
             raise error
-        self._judged.append(True)
-        failures = sum(self._judged)
-        if len(self._judged) == JUDGED and failures > self._ratio * JUDGED:
-            raise TooManyFailuresError(
-                f"{failures} of the last {JUDGED} sessions failed, more than failure_ratio="
-                f"{self._ratio} allows"
-            ) from error
+        self._judge(error)
         outcome: Outcome = "parked" if self._on_failure is OnFailure.PARK else "skipped"
         if self._ledger is not None:
-            await self._ledger.add(self._failed_session(entry, error, outcome, attempts))
+            failed = self._failed_session(entry, error, outcome, attempts)
+            what = f"adding to the ledger of {self._name!r}"
+            await supervised(partial(self._ledger.add, failed), what, self._runtime)
         self.given_up += 1
         self._runtime.observe(
             SessionGivenUp(name=self._name, session_id=_id(entry), outcome=outcome, error=error)
         )
 
+    def _judge(self, error: Exception) -> None:
+        """Note a session that has failed, and raise if too many have."""
+        self._judged.append(True)
+        failures, judged = sum(self._judged), len(self._judged)
+        least = HANDFUL if judged < JUDGED else 0
+        if failures > max(least, self._ratio * judged):
+            raise TooManyFailuresError(
+                f"{failures} of the last {judged} sessions failed, more than failure_ratio="
+                f"{self._ratio} allows"
+            ) from error
+
     def _failed_session(
         self, entry: Entry, error: Exception, outcome: Outcome, attempts: int
     ) -> FailedSession:
-        raw = msgspec.json.encode(entry) if entry.raw is None else entry.raw
         return FailedSession(
             consumer=self._name,
             outcome=outcome,
@@ -128,8 +141,19 @@ class Failures:
             error=describe(error),
             attempts=attempts,
             failed_at=self._runtime.clock.now(),
-            raw=raw.decode(errors="replace"),
+            raw=_json(entry),
+            has_own_json=entry.raw is not None,
         )
+
+
+def _json(entry: Entry) -> str:
+    if entry.raw is not None:
+        return entry.raw.decode(errors="replace")
+    try:
+        return msgspec.json.encode(entry).decode()
+    except UnicodeError:  # half a surrogate pair, from pages of the caller's own
+        text = json.dumps(msgspec.to_builtins(entry), ensure_ascii=False)
+        return text.encode(errors="replace").decode()
 
 
 def _id(entry: Entry) -> str | None:

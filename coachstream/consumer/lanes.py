@@ -7,7 +7,14 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
+from ..models import CoachingSession
+
 T = TypeVar("T")
+
+
+def driver_of(session: CoachingSession) -> Hashable:
+    """Return the driver's id, the default key: a driver's sessions keep their order."""
+    return session.driver.driver_id
 
 
 class Lanes(Generic[T]):

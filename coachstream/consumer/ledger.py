@@ -6,10 +6,10 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from ..arguments import async_function
-from ..errors import MalformedSessionError
 from ..models import CoachingSession
-from ..wire import pages
+
+LONGEST_ERROR = 10_000
+"""Characters that are stored of an error: some texts contain a whole response."""
 
 Outcome = Literal["skipped", "parked"]
 
@@ -32,6 +32,8 @@ class FailedSession(msgspec.Struct, frozen=True, kw_only=True):
     failed_at: datetime
     raw: str
     """The session's JSON: its own with ``keep_raw=True``, or else what was decoded of it."""
+    has_own_json: bool = True
+    """Whether ``raw`` is the session's own JSON, so that a replay hands it over, too."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -72,48 +74,11 @@ class MemoryLedger:
             yield failed
 
 
-class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a replay."""
-
-    handled: int
-    failed: int
-
-
-async def replay(ledger: Ledger, handler: Handler, *, consumer: str | None = None) -> Replay:
-    """Pass each failed session to a handler again; those it handles leave the ledger.
-
-    Args:
-        ledger: Where they are stored.
-        handler: As for ``consume``. If it raises, the session stays in the ledger with that error.
-        consumer: Only those of the consumer with this name.
-
-    Raises:
-        InvalidArgumentError: the handler is not an async function.
-    """
-    async_function("handler", handler)
-    handled = failed = 0
-    async for one in ledger.list():
-        if consumer is not None and one.consumer != consumer:
-            continue
-        try:
-            await handler(_session(one))
-        except Exception as error:  # noqa: BLE001  # whatever it is, the ledger stores it
-            failed += 1
-            again = msgspec.structs.replace(one, error=describe(error), attempts=one.attempts + 1)
-            await ledger.add(again)
-        else:
-            handled += 1
-            await ledger.remove(one)
-    return Replay(handled=handled, failed=failed)
-
-
-def _session(failed: FailedSession) -> CoachingSession:
-    session = pages.session(failed.raw.encode())
-    if isinstance(session, MalformedSessionError):
-        raise session
-    return session
-
-
 def describe(error: Exception) -> str:
-    """Return what a ledger stores of an error."""
-    return f"{type(error).__name__}: {error}"
+    """Return what a ledger stores of an error, whatever its text is."""
+    try:
+        text = str(error)
+    except Exception as failure:  # noqa: BLE001  # an error that can't be described has failed, too
+        text = f"(describing it raised {type(failure).__name__})"
+    description = f"{type(error).__name__}: {text}"[:LONGEST_ERROR]
+    return description.encode(errors="replace").decode()  # half a surrogate pair can't be stored

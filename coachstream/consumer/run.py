@@ -1,40 +1,31 @@
 """One run of a consumer: read, start handlers, settle, save, stop."""
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import aclosing
-
-import anyio
-import anyio.lowlevel
-import msgspec
+from functools import partial
 
 from ..errors import MalformedSessionError
 from ..feed.reading import Reading
 from ..models import CoachingSession
-from ..progress.checkpointer import INTERVAL, Checkpointer
+from ..progress.checkpointer import INTERVAL, LAST_SAVE, Checkpointer
 from ..progress.frontier import OpenPage
-from ..tasks import Runtime, being_cancelled, was_cancelled
-from ..telemetry import ConsumerStopped, HandlersStalled, ReadingPaused
+from ..tasks import Runtime, close_all
+from ..tasks.supervision import CLEANUP
+from ..telemetry import ConsumerStopped, HandlersRecovered, HandlersStalled, ReadingPaused
 from .bounds import Bounds
 from .failures import Failures
-from .lanes import Lanes
 from .ledger import Handler
 from .report import Report
 from .source import Source
+from .tasks import ConsumerTasks
+from .watch import Watch
+from .workers import Job, Workers
 
-STALLED = 60.0
-"""Seconds of waiting without a finished handler after which that is reported."""
 RESUME_SHARE = 0.8
 """A pause at a bound ends below this share of it, so that reading does not stutter."""
-
-
-class _Job(msgspec.Struct, gc=False):
-    """One session on its way through its lane."""
-
-    session: CoachingSession
-    page: OpenPage
-    index: int
-    attempt: int = 1
+CLOSING = LAST_SAVE + CLEANUP
+"""Seconds that closing may take, all in all. Each of its parts has a shorter bound of its own."""
 
 
 class Consumer:
@@ -54,22 +45,28 @@ class Consumer:
     ) -> None:
         self._name = name
         self._source = source
-        self._handler = handler
         self._key = key
         self._failures = failures
         self._checkpointer = checkpointer
         self._bounds = bounds
         self._runtime = runtime
-        self._lanes: Lanes[_Job] = Lanes()
-        self._workers = 0
-        self._starting = 0  # workers that have not begun
-        self._retrying = 0  # sessions that wait for another attempt
         self._handled = 0
         self._stopping = False
-        self._failure: Exception | None = None
-        self._reading = anyio.CancelScope()
+        self._failure: BaseException | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()  # wakes who waits for room, or for the end
-        self._dirty = asyncio.Event()  # wakes who saves
+        self._dirty = asyncio.Event()  # set while there may be something to save
+        self._tasks = ConsumerTasks(on_error=self._fail, runtime=runtime)
+        self._workers = Workers(
+            handler=handler,
+            concurrency=bounds.concurrency,
+            tasks=self._tasks,
+            clock=runtime.clock,
+            on_handled=self._on_handled,
+            on_failed=self._on_failed,
+            on_idle=self._changed.set,
+        )
+        self._watch = Watch(marks=self._marks, on_stalled=self._on_stalled, on_moved=self._on_moved)
 
     async def run(self) -> Report:
         """Consume the source to its end."""
@@ -81,14 +78,7 @@ class Consumer:
         self._frontier = frontier
         self._dead_cursor = frontier.position.dead_cursor
         try:
-            async with anyio.create_task_group() as tasks:
-                self._tasks = tasks
-                tasks.start_soon(self._save_regularly)
-                await self._read()
-                await self._drain()
-                tasks.cancel_scope.cancel()
-        except BaseExceptionGroup as group:  # of no Exception, which would have been caught below
-            raise group.exceptions[0] from None
+            await self._until_over()
         finally:
             await self._close()
         if self._failure is not None:
@@ -100,32 +90,45 @@ class Consumer:
             position=frontier.position,
         )
 
+    async def _until_over(self) -> None:
+        """Wait until all is handled; when stopping, for running handlers only, within a bound."""
+        self._tasks.start(self._save_regularly)
+        self._reading = self._tasks.start(self._read)
+        self._reading.add_done_callback(lambda _: self._changed.set())
+        while not (self._stopping or (self._reading.done() and self._workers.idle)):
+            self._changed.clear()
+            await self._changed.wait()
+        await self._workers.drain(self._bounds.drain_timeout)
+
     # Reading
 
     async def _read(self) -> None:
-        with self._reading:
-            try:
-                async with aclosing(self._source.readings()) as readings:
-                    async for reading in readings:
-                        await self._start_page(reading)
-                        await self._wait_for_room()
-            except Exception as error:  # noqa: BLE001  # whatever it is, it leaves consume()
-                self._fail(error)
+        async with aclosing(self._source.readings()) as readings:
+            async for reading in readings:
+                if self._stopping:
+                    return  # the source has hidden its cancellation
+                await self._start_page(reading)
+                await self._wait_for_room()
 
     async def _start_page(self, reading: Reading) -> None:
         page = self._frontier.open(reading)
         self._dirty.set()
+        self._watch.begin()
         if reading.dead_cursor not in {None, self._dead_cursor}:
             # At once: otherwise the expired cursor would be sent again after a crash.
             self._dead_cursor = reading.dead_cursor
             await self._checkpointer.save(self._frontier.position)
         for index, entry in enumerate(reading.entries):
             if isinstance(entry, MalformedSessionError):
-                await self._failures.give_up(entry, entry, attempts=1)
-                self._settle(page, index)
+                unusable: Exception = entry
             else:
-                self._lanes.add(self._key(entry), _Job(entry, page, index))
-                self._start_worker()
+                try:
+                    self._workers.add(self._key(entry), Job(entry, page, index))
+                    continue
+                except Exception as error:  # noqa: BLE001  # of the key: a failure like a handler's
+                    unusable = error
+            await self._failures.give_up(entry, unusable, attempts=1)
+            self._settle(page, index)
 
     async def _wait_for_room(self) -> None:
         if not self._bounds.are_exceeded(self._frontier):
@@ -133,125 +136,61 @@ class Consumer:
         unsettled, size = self._frontier.unsettled, self._frontier.size
         self._runtime.observe(ReadingPaused(name=self._name, unsettled=unsettled, size=size))
         while self._bounds.are_exceeded(self._frontier, RESUME_SHARE):
-            await self._change()
+            self._changed.clear()
+            await self._changed.wait()
 
-    async def _drain(self) -> None:
-        """Wait until all is handled; when stopping, for running handlers only, within a bound."""
-        while not self._stopping and (self._lanes or self._retrying):
-            await self._change()
-        with anyio.move_on_after(self._bounds.drain_timeout):
-            while self._workers:
-                await self._change()
+    # Settling
 
-    async def _change(self) -> None:
-        """Wait until a session is settled or a worker has ended; report it if that takes long."""
-        waited = 0.0
-        while not self._changed.is_set():
-            with anyio.move_on_after(STALLED):
-                await self._changed.wait()
-                break
-            waited += STALLED
-            self._runtime.observe(
-                HandlersStalled(
-                    name=self._name,
-                    seconds=waited,
-                    running=self._workers,
-                    unsettled=self._frontier.unsettled,
-                )
-            )
-        self._changed = asyncio.Event()
-
-    # Handling
-
-    def _start_worker(self) -> None:
-        """Start a worker if something is ready and none is starting. It starts the next one.
-
-        So handlers that never wait need one worker, not as many as may run at once.
-        """
-        if self._starting or self._stopping or not self._lanes.ready:
-            return
-        if self._workers < self._bounds.concurrency:
-            self._workers += 1
-            self._starting += 1
-            self._tasks.start_soon(self._work)
-
-    async def _work(self) -> None:
-        self._starting -= 1
-        try:
-            if being_cancelled():
-                return  # a handler that never waits would not even notice
-            while not self._stopping and (started := self._lanes.start()):
-                self._start_worker()
-                await self._handle(*started)
-        except asyncio.CancelledError:
-            self._expect_cancellation()
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, it leaves consume()
-            self._fail(error)
-        finally:
-            self._workers -= 1
-            self._changed.set()
-
-    async def _handle(self, key: Hashable, job: _Job) -> None:
-        try:
-            await self._call(job.session)
-        except Exception as error:  # noqa: BLE001  # the policy decides on any
-            if being_cancelled():
-                return  # then it is no failure, whatever the handler has raised
-            delay = self._failures.delay(job.session, error, job.attempt)
-            if delay is not None:
-                self._retrying += 1
-                self._tasks.start_soon(self._retry, key, job, delay)
-                return
-            await self._failures.give_up(job.session, error, job.attempt)
-        else:
-            self._handled += 1
-            self._failures.handled()
+    def _on_handled(self, job: Job) -> None:
+        self._handled += 1
+        self._failures.handled()
         self._settle(job.page, job.index)
-        self._lanes.done(key)
 
-    async def _call(self, session: CoachingSession) -> None:
-        try:
-            await self._handler(session)
-            if was_cancelled():
-                # It swallowed its cancellation, so it may not be done; or it has cancelled its own
-                # task, and the next session must not pay for that.
-                await anyio.lowlevel.checkpoint()
-        except asyncio.CancelledError:
-            # Ours, or one that came out of something the handler has awaited?
-            if being_cancelled():
-                raise
-            raise RuntimeError("the handler raised CancelledError unasked") from None
-
-    async def _retry(self, key: Hashable, job: _Job, delay: float) -> None:
-        """Wait outside the workers, so that they can handle other sessions meanwhile."""
-        await self._runtime.clock.sleep(delay)
-        self._retrying -= 1
-        job.attempt += 1
-        self._lanes.again(key, job)
-        self._start_worker()
+    async def _on_failed(self, job: Job, error: Exception) -> float | None:
+        delay = self._failures.delay(job.session, error, job.attempt)
+        if delay is None:
+            await self._failures.give_up(job.session, error, job.attempt)
+            self._settle(job.page, job.index)
+        return delay
 
     def _settle(self, page: OpenPage, index: int) -> None:
         self._frontier.settle(page, index)
-        self._changed.set()
-        self._dirty.set()
+        if not page.left:  # only then there may be more room
+            self._changed.set()
+
+    # Watching
+
+    def _marks(self) -> Iterator[Hashable]:
+        """Yield what has to move: the first unsettled session, and what each handler handles."""
+        if self._frontier.front is not None:
+            yield self._frontier.front
+        for job in self._workers.in_hand:
+            yield job, job.attempt
+
+    def _on_stalled(self, seconds: float) -> None:
+        self._runtime.observe(
+            HandlersStalled(
+                name=self._name,
+                seconds=seconds,
+                running=len(self._workers),
+                unsettled=self._frontier.unsettled,
+            )
+        )
+
+    def _on_moved(self, seconds: float) -> None:
+        self._runtime.observe(HandlersRecovered(name=self._name, seconds=seconds))
 
     # Saving and stopping
 
     async def _save_regularly(self) -> None:
-        try:
-            while True:
-                await self._dirty.wait()
-                self._dirty = asyncio.Event()
-                await self._checkpointer.save(self._frontier.position)
-                await self._runtime.sleep(INTERVAL)
-        except asyncio.CancelledError:
-            self._expect_cancellation()
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, it leaves consume()
-            self._fail(error)
+        while True:
+            await self._dirty.wait()
+            if not self._frontier.unsettled:
+                self._dirty.clear()  # nothing changes before the next page
+            await self._checkpointer.save(self._frontier.position)
+            await self._runtime.sleep(INTERVAL)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         """Stop for this reason; the first one counts."""
         if self._failure is None:
             self._failure = error
@@ -260,29 +199,30 @@ class Consumer:
     def _stop_reading(self) -> None:
         """Read no more, and start no more handlers."""
         self._stopping = True
-        self._reading.cancel()
+        self._workers.stop()
+        if self._reading is not None:
+            self._tasks.stop(self._reading)
         self._changed.set()
 
-    def _expect_cancellation(self) -> None:
-        """Fail unless we were cancelled: otherwise such a task would end unnoticed."""
-        if not being_cancelled():
-            self._fail(RuntimeError("a CancelledError was raised, and nobody had cancelled"))
-
     async def _close(self) -> None:
-        """Save what is settled, even while all is being cancelled, and report the end."""
+        """Cancel what still runs and save what is settled, all at once; then report the end."""
+        self._stop_reading()
+        self._watch.end()
+        self._tasks.cancel()
+        save = partial(self._checkpointer.finish, self._frontier.position)
         try:
-            try:
-                await self._source.aclose()
-            finally:
-                await self._checkpointer.finish(self._frontier.position)
+            await close_all(
+                (self._tasks.until_ended, self._source.aclose, save), self._runtime, within=CLOSING
+            )
         except Exception as error:  # noqa: BLE001  # whatever it is, it leaves consume()
             self._fail(error)
-        self._runtime.observe(
-            ConsumerStopped(
-                name=self._name,
-                handled=self._handled,
-                given_up=self._failures.given_up,
-                unsettled=self._frontier.unsettled,
-                error=self._failure,
+        finally:
+            self._runtime.observe(
+                ConsumerStopped(
+                    name=self._name,
+                    handled=self._handled,
+                    given_up=self._failures.given_up,
+                    unsettled=self._frontier.unsettled,
+                    error=self._failure,
+                )
             )
-        )

@@ -6,6 +6,7 @@ from typing import Protocol
 from ..feed.reading import Reading
 from ..progress.checkpointer import Checkpointer
 from ..progress.frontier import Frontier
+from ..telemetry import Observer
 from ..wire.pages import Page
 from ..wire.query import Query
 
@@ -20,6 +21,10 @@ class Source(Protocol):
 
         ``on_close`` is called when somebody closes the source.
         """
+        ...
+
+    def observing(self, observer: Observer) -> Observer:
+        """Return an observer for the consumer's events: the source sees them first."""
         ...
 
     def readings(self) -> AsyncGenerator[Reading, None]:
@@ -45,6 +50,9 @@ class PagesSource:
     ) -> Frontier:
         del on_close  # an iterable can't be closed by others
         return Frontier(await checkpointer.load(Query.from_wire(self._QUERY)))
+
+    def observing(self, observer: Observer) -> Observer:
+        return observer
 
     async def aclose(self) -> None:
         """Do nothing: whoever made the iterable closes it."""

@@ -1,5 +1,6 @@
 """What a stream is doing, readable at any moment: idle, throttled, retrying, stalled."""
 
+from collections import Counter
 from datetime import datetime
 from enum import StrEnum
 
@@ -8,8 +9,12 @@ import msgspec
 from ..clock import Clock
 from ..errors import RateLimitError
 from ..telemetry import (
+    CallOverdue,
+    CallReturned,
     CaughtUp,
     Event,
+    HandlersRecovered,
+    HandlersStalled,
     Observer,
     PageRead,
     RequestStarted,
@@ -70,6 +75,7 @@ class HealthMonitor:
         self._since = now
         self._due: float | None = None  # when the state should have ended
         self._response_due: float | None = None
+        self._overdue = Counter[str]()  # how many calls of each kind should long have ended
         self._ended = False
         self._failures = 0
         self._last_error: str | None = None
@@ -90,10 +96,12 @@ class HealthMonitor:
             if event.error is not None:
                 self._last_error = str(event.error)
             self._response_due = None
+            self._overdue.clear()
             self._ended = True
             self._enter(StreamState.STOPPED, now)
         elif not self._ended:
             self._note(event, now)
+            self._note_overdue(event)
 
     def _note(self, event: Event, now: float) -> None:
         match event:
@@ -121,6 +129,19 @@ class HealthMonitor:
             case _:
                 pass  # says nothing about what the stream is doing
 
+    def _note_overdue(self, event: Event) -> None:
+        match event:
+            case CallOverdue():
+                self._overdue[event.what] += 1
+            case CallReturned():
+                self._overdue[event.what] -= 1
+            case HandlersStalled():  # which is repeated
+                self._overdue["handlers"] = 1
+            case HandlersRecovered():
+                self._overdue["handlers"] = 0
+            case _:
+                pass
+
     def resumed(self) -> None:
         """Note that somebody reads on after an end."""
         self._ended = False
@@ -147,7 +168,7 @@ class HealthMonitor:
     ) -> Health:
         """Return the snapshot."""
         dues = [due for due in (self._due, self._response_due) if due is not None]
-        stalled = any(now > due + GRACE for due in dues)
+        stalled = self._overdue.total() > 0 or any(now > due + GRACE for due in dues)
         return Health(
             state=StreamState.STALLED if stalled else self._state,
             state_age=now - self._since,

@@ -131,7 +131,7 @@ _LINES: dict[type[Event], _Line] = {
         _consumer,
         WARNING,
         (
-            "handlers stalled: %(name)s, none of %(running)d finished for %(seconds).0f s, "
+            "handlers stalled: %(name)s, one of %(running)d not finished for %(seconds).0f s, "
             "%(unsettled)d sessions unsettled"
         ),
     ),

@@ -41,6 +41,11 @@ class OpenPage:
         self.left = self._done.count(0)
         return before - self.left
 
+    @property
+    def first_unsettled(self) -> int:
+        """The index of the first session that is not settled; -1: all are."""
+        return self._done.find(0)
+
     def settled(self) -> Iterator[Entry]:
         """Yield the settled sessions."""
         return (entry for entry, done in zip(self.reading.entries, self._done, strict=True) if done)
@@ -118,6 +123,11 @@ class Frontier:
             watermark=self.watermark,
             dead_cursor=self._dead_cursor,
         )
+
+    @property
+    def front(self) -> tuple[OpenPage, int] | None:
+        """The page and the index of the first unsettled session; None: all are settled."""
+        return (self._pages[0], self._pages[0].first_unsettled) if self.unsettled else None
 
     @property
     def cursor_time(self) -> datetime | None:

@@ -14,7 +14,7 @@ from ..models import Position
 from ..progress.checkpointer import LAST_SAVE, Checkpointer
 from ..progress.frontier import Frontier
 from ..tasks import DetachedTask, Runtime
-from ..telemetry import StreamEnded
+from ..telemetry import Observer, StreamEnded
 from ..wire.query import Query
 
 
@@ -146,6 +146,10 @@ class StreamSource:
         self._on_close = on_close
         await self._load(checkpointer)
         return self.frontier
+
+    def observing(self, observer: Observer) -> Observer:
+        """Return an observer through which the consumer's events count for this stream's health."""
+        return self.monitor.observing(observer, self._runtime.clock)
 
     async def readings(self) -> AsyncGenerator[Reading, None]:
         """Yield what is read, without settling anything."""

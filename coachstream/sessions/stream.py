@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from copy import copy
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -10,7 +11,7 @@ from ..errors import InvalidArgumentError, MalformedSessionError
 from ..feed.health import Health
 from ..models import CoachingSession, Position
 from ..progress.frontier import OpenPage
-from ..tasks import Runtime
+from ..tasks import Runtime, supervised
 from ..telemetry import SessionMalformed
 from ..wire.pages import Entry, Page
 from .source import StreamSource
@@ -192,11 +193,7 @@ class SessionStream:
             await self._runtime.clock.sleep(0)
             raise copy(error)
         with self._source.exclusive():
-            try:
-                await self._on_malformed(error)
-            except StopAsyncIteration as stop:
-                # It would end the loop over the stream as if there were no more sessions.
-                raise RuntimeError("on_malformed raised StopAsyncIteration") from stop
+            await supervised(partial(self._on_malformed, error), "on_malformed", self._runtime)
 
     def for_consumer(self) -> StreamSource:
         """Return what a consumer reads from; it settles by itself.

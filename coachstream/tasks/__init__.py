@@ -4,9 +4,8 @@ It may import ``errors``, ``clock`` and ``telemetry``; everything above it may i
 """
 
 from .background import BackgroundTasks, DetachedTask
-from .cancellation import being_cancelled, was_cancelled
 from .runtime import Runtime
-from .supervision import close_all, supervised
+from .supervision import cancel_all, close_all, supervised
 from .threads import SerialThread, in_thread
 
 __all__ = [
@@ -14,9 +13,8 @@ __all__ = [
     "DetachedTask",
     "Runtime",
     "SerialThread",
-    "being_cancelled",
+    "cancel_all",
     "close_all",
     "in_thread",
     "supervised",
-    "was_cancelled",
 ]

@@ -55,14 +55,14 @@ async def supervised(
     except asyncio.CancelledError:
         if finish_within:
             await _until_done((task,), finish_within)
-        await _cancel(task, runtime)
+        await cancel_all((task,), runtime)
         raise
     except GeneratorExit:  # nobody waits any more, and nothing can be awaited here
         task.cancel()
         runtime.tasks.leave_behind(task)
         raise
     if not task.done():
-        await _cancel(task, runtime)
+        await cancel_all((task,), runtime)
         late = not task.done() or task.cancelled()
         if late or task.exception() is not None:
             cause = None if late else task.exception()
@@ -140,23 +140,27 @@ def _result(task: asyncio.Task[T], what: str) -> T:
         raise RuntimeError(f"{what} raised StopAsyncIteration") from stop
 
 
-async def _awaited(call: Callable[[], Awaitable[T]]) -> T:
-    return await call()
+async def cancel_all(tasks: Iterable[asyncio.Task[Any]], runtime: Runtime) -> None:
+    """Cancel tasks, give them time for their clean-up, cancel them again, and leave them behind.
 
-
-async def _cancel(task: asyncio.Task[Any], runtime: Runtime) -> None:
-    """Cancel a call, give it time for its clean-up, cancel it again, and leave it behind."""
-    cancelled = False
-    for attempt in range(2):
-        if not task.done():
-            # asyncio.run cancels every task at its end: then it has been cancelled already.
-            if attempt or not task.cancelling():
+    A task that is being cancelled already is not interrupted in its clean-up. Cancellations of this
+    task are raised when that is over.
+    """
+    pending, cancelled = [task for task in tasks if not task.done()], False
+    for is_first in (True, False):
+        for task in pending:
+            if not (is_first and task.cancelling()):
                 task.cancel()
-            cancelled |= await _until_done((task,), CLEANUP)
-    if not task.done():
+        cancelled |= await _until_done(pending, CLEANUP)
+        pending = [task for task in pending if not task.done()]
+    for task in pending:
         runtime.tasks.leave_behind(task)
     if cancelled:
         raise asyncio.CancelledError
+
+
+async def _awaited(call: Callable[[], Awaitable[T]]) -> T:
+    return await call()
 
 
 async def _until_done(futures: Iterable[asyncio.Future[Any]], seconds: float) -> bool:

@@ -4,10 +4,8 @@ import asyncio
 import contextvars
 from collections import Counter, defaultdict
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from random import Random
-from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
@@ -24,11 +22,10 @@ from coachstream import (
     RetryPolicy,
     StaleCheckpointError,
     TooManyFailuresError,
-    consume,
 )
 from coachstream.checkpoints import MappingStore, MemoryStore
 from coachstream.emulator import World, malformed_session, serve
-from coachstream.models import CoachingSession, Driver
+from coachstream.models import CoachingSession
 from coachstream.telemetry import (
     CheckpointSaved,
     ConsumerStopped,
@@ -37,38 +34,9 @@ from coachstream.telemetry import (
     SaveFailed,
     SessionGivenUp,
 )
+from tests.consumer.running import pages, run, session
 from tests.support.emulated import LONG_AGO, feed, key, keys
 from tests.support.virtual_time import LoopClock, pass_time, virtual
-
-BIRTH = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def session(number, driver="1"):
-    return CoachingSession(
-        id=f"s{number}",
-        updated_at_time=BIRTH + timedelta(seconds=number),
-        driver=Driver(driver_id=driver),
-        session_status="upcoming",
-        coaching_type="unknown",
-    )
-
-
-async def pages(sessions, size=10):
-    """An iterable of pages that needs no HTTP."""
-    for start in range(0, len(sessions), size):
-        part = tuple(sessions[start : start + size])
-        yield Page(entries=part, end_cursor=f"c{start + size}", has_next_page=True, size=100)
-
-
-def run(source, handler, **more):
-    """Consume on virtual time."""
-    arguments: dict[str, Any] = {
-        "name": "test",
-        "store": MemoryStore(),
-        "clock": LoopClock(),
-        "random": Random(1),
-    }
-    return consume(source, handler, **(arguments | more))
 
 
 class Handled(list[CoachingSession]):

@@ -218,11 +218,13 @@ async def test_a_replay_that_is_killed_half_way_keeps_the_order(path):
 
     async def fail(session):
         if session.id == "c":
-            raise asyncio.CancelledError
+            replaying.cancel()
+            await asyncio.Event().wait()
         raise ZeroDivisionError
 
+    replaying = asyncio.create_task(replay(FileLedger(path), fail))
     with pytest.raises(asyncio.CancelledError):
-        await replay(FileLedger(path), fail)
+        await replaying
     assert await names(FileLedger(path)) == ["a", "b", "c", "d"]
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import coachstream.client
 import coachstream.consumer.consume
+import coachstream.consumer.replay
 from coachstream import Event, Observer
 from coachstream.telemetry import guarded
 
@@ -52,11 +53,18 @@ def searching(observer: Observer) -> Observer:
     def observe(event: Event) -> None:
         for field in QUOTING_FIELDS:
             quoted = getattr(event, field, None)
-            if quoted is not None and (leaks(str(quoted)) or leaks(repr(quoted))):
+            if quoted is not None and (leaks(_text(quoted)) or leaks(repr(quoted))):
                 _found.append(f"{field} of {type(event).__name__}")
         deliver(event)
 
     return observe
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001  # tests raise errors that have no text
+        return repr(error)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -65,7 +73,8 @@ def _search_logs_and_events() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.DEBUG)
     logger.addHandler(handler)
-    modules: tuple[Any, ...] = (coachstream.client, coachstream.consumer.consume)
+    consumer = coachstream.consumer
+    modules: tuple[Any, ...] = (coachstream.client, consumer.consume, consumer.replay)
     for module in modules:
         module.guarded = searching
     yield

@@ -16,7 +16,7 @@ MakeLedger = Callable[[], Ledger | AbstractAsyncContextManager[Ledger]]
 Ledgers = Opener[Ledger]
 
 SESSION = (
-    '{{"id":"{}","updatedAtTime":"2026-01-01T00:00:00.000Z","driver":{{"driverId":"7"}},'
+    '{{"id":"{0}","updatedAtTime":"2026-01-01T00:00:00.000Z","driver":{{"driverId":"{0}"}},'
     '"sessionStatus":"upcoming","coachingType":"withManager","sessionNote":"\\u0000 é \\n"}}'
 )
 
