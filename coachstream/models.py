@@ -16,7 +16,8 @@ from typing import Annotated, Final
 import msgspec
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
-"""An aware datetime; a time without an offset is refused."""
+"""An aware datetime. Pages with times in another form are read leniently (`wire.lenient`): one
+without an offset is in UTC."""
 
 
 class SessionStatus:

@@ -103,8 +103,9 @@ def command(
 ) -> None:
     """Write sessions to stdout as they change, one line of JSON each.
 
-    Each line is the server's own JSON, complete. Without --until, the command runs until Ctrl-C
-    or until the reader of its output is gone. Logs go to stderr.
+    Each line is the server's own JSON, complete; what is no JSON is written as a JSON string.
+    Without --until, the command runs until Ctrl-C or until the reader of its output is gone. Logs
+    go to stderr.
 
     The token is read only from the environment variable SAMSARA_API_TOKEN: on a command line,
     everyone who can list processes could see it.
@@ -171,4 +172,8 @@ async def _copy(stream: SessionStream) -> None:
 
 def _line(entry: CoachingSession | MalformedSessionError) -> bytes:
     assert entry.raw is not None, "keep_raw is set"
-    return msgspec.json.format(entry.raw, indent=-1) + b"\n"
+    try:
+        line = msgspec.json.format(entry.raw, indent=-1)
+    except (msgspec.MsgspecError, RecursionError):
+        line = msgspec.json.encode(entry.raw.decode(errors="replace"))
+    return line + b"\n"

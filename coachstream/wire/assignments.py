@@ -3,7 +3,14 @@
 import msgspec
 
 from ..models import AssignmentChange, CoachAssignment, Driver, Model, Pagination
-from .lenient import DECODE_ERRORS, LoosePagination, decode_json, raise_undecodable, without_blanks
+from .lenient import (
+    DECODE_ERRORS,
+    LoosePagination,
+    decode_json,
+    mended,
+    raise_undecodable,
+    repaired_text,
+)
 
 
 class _ListResponse(Model, frozen=True, kw_only=True):
@@ -22,7 +29,7 @@ def assignments_page(body: bytes) -> tuple[tuple[CoachAssignment, ...], Paginati
         UndecodableError: the body is not one.
     """
     try:
-        response = msgspec.convert(without_blanks(decode_json(body)), _ListResponse)
+        response = msgspec.convert(mended(decode_json(repaired_text(body))), _ListResponse)
     except DECODE_ERRORS as error:
         raise_undecodable("a page of assignments", error, body)
     pagination = response.pagination
@@ -38,7 +45,7 @@ def assignment_change(body: bytes) -> CoachAssignment:
         UndecodableError: the body is not one.
     """
     try:
-        change = msgspec.convert(without_blanks(decode_json(body)), _ChangeResponse).data
+        change = msgspec.convert(mended(decode_json(repaired_text(body))), _ChangeResponse).data
     except DECODE_ERRORS as error:
         raise_undecodable("a changed assignment", error, body)
     return CoachAssignment(

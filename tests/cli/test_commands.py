@@ -18,7 +18,8 @@ from rich.console import Console
 
 from coachstream import Page, SystemClock
 from coachstream.cli import demo, main, tail
-from coachstream.emulator import Emulator, World, malformed_session
+from coachstream.emulator import Emulator, World, malformed_session, refuse
+from tests.support import payloads
 
 SELF = [sys.executable, "-W", "error", "-c", "from coachstream.cli import main; main()"]
 ENVIRONMENT = {**os.environ, "SAMSARA_API_TOKEN": "tok-tok-token"}
@@ -176,6 +177,15 @@ async def test_tail_writes_a_malformed_session_and_logs_a_warning():
     assert written[0]["updatedAtTime"] == "yesterday"
     assert len(lines_of(err)) == 1
     assert "malformed session" in err
+
+
+async def test_tail_writes_what_is_no_json_as_a_json_string():
+    odd = b'{"id":"7","severity":NaN}'
+    body = payloads.page(payloads.SESSION, "odd", hasNextPage=False).replace(b'"odd"', odd)
+    async with Emulator(World(sessions=0), faults=[refuse(200, body=body)]) as api:
+        code, out, _ = await run_in_thread("tail", "--base-url", api.url, "--until", "0m")
+    assert code == 0
+    assert [json.loads(line) for line in out.splitlines()] == [payloads.SESSION, odd.decode()]
 
 
 # tail: how it ends
