@@ -105,7 +105,7 @@ class Client:
             transport=self._transport,
             limiter=limits.assignments,
             patience=retry.for_a_call(),
-            tasks=runtime.tasks,
+            runtime=runtime,
         )
 
     async def aclose(self) -> None:

@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from ..errors import UndecodableError
-from ..models import Model, Time
+from ..models import Model, Pagination, Time
 
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """All that msgspec raises on bad input: its own errors, text that is not UTF-8, deep nesting."""
@@ -23,6 +23,10 @@ class LoosePagination(Model, frozen=True):
     # hasNextPage has no default: reading a missing one as False could end a stream early.
     has_next_page: bool
     end_cursor: str | None = ""
+
+    def strict(self) -> Pagination:
+        """Return it with an empty cursor for none."""
+        return Pagination(end_cursor=self.end_cursor or "", has_next_page=self.has_next_page)
 
 
 _HIGH, _LOW = rb"[89abAB][0-9a-fA-F]{2}", rb"[c-fC-F][0-9a-fA-F]{2}"

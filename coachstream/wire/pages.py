@@ -82,7 +82,7 @@ def sessions_page(
     records, pagination = split_page(body, "a page of sessions")
     return Page(
         entries=tuple(session(raw, keep_raw=keep_raw) for raw in records),
-        end_cursor=pagination.end_cursor or "",
+        end_cursor=pagination.end_cursor,
         has_next_page=pagination.has_next_page,
         size=len(body),
         received_at=received_at,
@@ -100,7 +100,7 @@ def unread_page(error: UndecodableError, body: bytes, *, received_at: datetime) 
         raise error
     return Page(
         entries=(MalformedSessionError(f"a whole page is {error}", raw=body),),
-        end_cursor=pagination.end_cursor or "",
+        end_cursor=pagination.end_cursor,
         has_next_page=pagination.has_next_page,
         size=len(body),
         received_at=received_at,

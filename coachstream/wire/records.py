@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from ..models import Model
+from ..models import Model, Pagination
 from .lenient import DECODE_ERRORS, LoosePagination, raise_undecodable, repaired_text
 
 
@@ -18,7 +18,7 @@ _response = msgspec.json.Decoder(_Response)
 _pagination = msgspec.json.Decoder(LoosePagination)
 
 
-def split_page(body: bytes, what: str) -> tuple[Sequence[bytes], LoosePagination]:
+def split_page(body: bytes, what: str) -> tuple[Sequence[bytes], Pagination]:
     """Return the JSON of each record of a page, and its pagination.
 
     If the page is no valid JSON, or nested too deep, it is cut where its own brackets and commas
@@ -30,13 +30,13 @@ def split_page(body: bytes, what: str) -> tuple[Sequence[bytes], LoosePagination
     text = repaired_text(body)
     try:
         response = _response.decode(text)
-        return [bytes(raw) for raw in response.data or ()], response.pagination
+        return [bytes(raw) for raw in response.data or ()], response.pagination.strict()
     except DECODE_ERRORS as error:
         problem = error
     try:
         parts = members(text)
         data, pagination = parts[b"data"], _pagination.decode(parts[b"pagination"])
-        return [] if data == b"null" else elements(data), pagination
+        return [] if data == b"null" else elements(data), pagination.strict()
     except (KeyError, ValueError, *DECODE_ERRORS):
         raise_undecodable(what, problem, body)
 
@@ -44,11 +44,11 @@ def split_page(body: bytes, what: str) -> tuple[Sequence[bytes], LoosePagination
 _FLAT_PAGINATION = re.compile(rb'"pagination"\s*:\s*(\{[^{}]*\})')
 
 
-def find_pagination(body: bytes) -> LoosePagination | None:
+def find_pagination(body: bytes) -> Pagination | None:
     """Return the pagination of a page that can't be cut; None: it is not certain which it is."""
     found = _FLAT_PAGINATION.findall(body)
     try:
-        return _pagination.decode(found[0]) if len(found) == 1 else None
+        return _pagination.decode(found[0]).strict() if len(found) == 1 else None
     except DECODE_ERRORS:
         return None
 
