@@ -239,7 +239,8 @@ class MalformedSessionError(CoachStreamError):
         session_id: str | None = None,
         updated_at_time: datetime | None = None,
     ) -> None:
-        super().__init__(f"session {session_id or '(no id)'}: {problem}")
+        shown = repr(session_id or "(no id)")[1:-1][:100]  # an odd id may be anything
+        super().__init__(f"session {shown}: {problem}")
         self.problem = problem
         self.raw = raw
         """The session's own JSON, complete."""

@@ -14,7 +14,8 @@ PACKAGE = Path(coachstream.__file__).parent
 
 LAYERS = [
     {"_version", "errors"},
-    {"models", "clock", "arguments"},
+    {"brief"},
+    {"models", "clock", "arguments", "event"},
     {"telemetry", "retry"},
     {"tasks", "observers", "wire"},
     {"checkpoints"},
@@ -46,6 +47,7 @@ IMPORTERS = {
 """Outside libraries, and the modules that may import them. (`client` only names a type.)"""
 PURE = {
     "arguments",
+    "brief",
     "consumer.bounds",
     "consumer.lanes",
     "errors",
