@@ -15,7 +15,8 @@ PACKAGE = Path(coachstream.__file__).parent
 LAYERS = [
     {"_version", "errors"},
     {"brief"},
-    {"models", "clock", "arguments", "event"},
+    {"models", "arguments", "event"},
+    {"clock"},
     {"telemetry", "retry"},
     {"tasks", "observers", "wire"},
     {"checkpoints"},

@@ -4,6 +4,7 @@ import json
 import logging
 import traceback
 
+import msgspec
 import pytest
 from rich.pretty import pretty_repr
 
@@ -76,7 +77,7 @@ def test_no_event_and_no_line_shows_what_a_handler_quotes(error, how, caplog):
         log_event(event)
         assert not shows_notes(repr(event))
         assert type(error).__name__ in repr(event)
-        assert event.error is error
+        assert msgspec.structs.asdict(event)["error"] is error
     assert len(caplog.records) == len(events)
     for record in caplog.records:
         assert not shows_notes(f"{record.getMessage()} {record.args!r}")

@@ -11,7 +11,7 @@ import anyio
 import msgspec
 
 from ..arguments import async_function
-from ..errors import MalformedSessionError
+from ..errors import InvalidArgumentError, MalformedSessionError
 from ..models import CoachingSession
 from ..tasks import in_thread
 from ..wire import pages
@@ -88,12 +88,17 @@ _line = msgspec.json.Decoder(_Line)
 class FileLedger:
     """A ledger in one file, a line of JSON for each change; for one process at a time.
 
-    Lines are only added. So a crash can cut off no more than the line that is being written, and
-    `add` has not returned for that one.
+    A missing directory is created. Lines are only added. So a crash can cut off no more than the
+    line that is being written, and `add` has not returned for that one.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+        try:
+            self._path = Path(path)
+        except TypeError:
+            raise InvalidArgumentError("path", f"needs a path, not {path!r}") from None
+        if not self._path.name:
+            raise InvalidArgumentError("path", f"needs the path of a file, not {str(path)!r}")
         self._lock = anyio.Lock()
 
     async def add(self, failed: FailedSession) -> None:
@@ -113,6 +118,7 @@ class FileLedger:
                 await in_thread(partial(self._write, msgspec.json.encode(line)))
 
     def _write(self, line: bytes) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "ab") as file:
             # A line that a crash cut off must not swallow this one.

@@ -130,3 +130,10 @@ async def test_what_a_consumer_parked_can_be_replayed():
         handler = AsyncMock()
         result = await replay(ledger, handler)
         assert (result.handled, result.failed) == (report.given_up - 1, 1)
+
+
+async def test_a_missing_directory_is_created(tmp_path):
+    ledger = FileLedger(tmp_path / "not" / "there" / "failed.jsonl")
+    assert [one async for one in ledger.list()] == []
+    await ledger.add(failed("1"))
+    assert [one.session_id async for one in ledger.list()] == ["1"]
