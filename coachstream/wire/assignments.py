@@ -23,6 +23,9 @@ class _ChangeResponse(Model, frozen=True):
     data: AssignmentChange
 
 
+_strict_assignment = msgspec.json.Decoder(CoachAssignment)
+
+
 def assignments_page(body: bytes) -> tuple[Sequence[AssignmentEntry], Pagination]:
     """Decode a page of assignments, one by one.
 
@@ -35,9 +38,12 @@ def assignments_page(body: bytes) -> tuple[Sequence[AssignmentEntry], Pagination
 
 def _assignment(raw: bytes) -> AssignmentEntry:
     try:
-        assignment = msgspec.convert(mended(decode_json(raw)), CoachAssignment)
-    except DECODE_ERRORS as error:
-        return MalformedAssignmentError(f"not an assignment: {error}", body=raw)
+        assignment = _strict_assignment.decode(raw)
+    except DECODE_ERRORS:
+        try:
+            assignment = msgspec.convert(mended(decode_json(raw)), CoachAssignment)
+        except DECODE_ERRORS as error:
+            return MalformedAssignmentError(f"not an assignment: {error}", body=raw)
     if assignment.coach_id == "":  # "will be empty if no driver coach is assigned"
         return msgspec.structs.replace(assignment, coach_id=None)
     return assignment
