@@ -1,7 +1,9 @@
 """Checks of arguments: a bad one raises at the call, with an error that names it."""
 
+import functools
 import inspect
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -16,11 +18,9 @@ def positive(argument: str, value: float) -> float:
     Raises:
         InvalidArgumentError: it is not a positive, finite number.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidArgumentError(argument, f"needs a number, not {value!r}")
-    if not 0 < value < float("inf"):
-        raise InvalidArgumentError(argument, f"needs a number above 0, not {value}")
-    return float(value)
+    if not 0 < (number := _number(argument, value)) < math.inf:
+        raise InvalidArgumentError(argument, f"needs a number above 0, not {value!r}")
+    return number
 
 
 def seconds(argument: str, value: float | timedelta) -> float:
@@ -30,6 +30,16 @@ def seconds(argument: str, value: float | timedelta) -> float:
         InvalidArgumentError: it is not a positive, finite number of seconds or ``timedelta``.
     """
     return positive(argument, value.total_seconds() if isinstance(value, timedelta) else value)
+
+
+def zero_or_seconds(argument: str, value: float | timedelta) -> float:
+    """Return a duration in seconds, which may be 0.
+
+    Raises:
+        InvalidArgumentError: it is negative, not finite, or no duration.
+    """
+    duration = value.total_seconds() if isinstance(value, timedelta) else value
+    return 0.0 if _number(argument, duration) == 0 else positive(argument, duration)
 
 
 def flag(argument: str, value: bool) -> bool:
@@ -76,16 +86,37 @@ def instance_of(argument: str, value: T, kind: type[T]) -> T:
     return value
 
 
+def instance_or_new(argument: str, value: T | None, kind: type[T]) -> T:
+    """Return ``value``; None: a new instance of ``kind``.
+
+    Raises:
+        InvalidArgumentError: it is not an instance of ``kind``.
+    """
+    return kind() if value is None else instance_of(argument, value, kind)
+
+
 def fraction(argument: str, value: float) -> float:
     """Return ``value``.
 
     Raises:
         InvalidArgumentError: it is not a number from 0 to 1.
     """
-    if not isinstance(value, int | float):
-        raise InvalidArgumentError(argument, f"needs a number, not {value!r}")
-    if not 0 <= value <= 1:
+    if not 0 <= (number := _number(argument, value)) <= 1:
         raise InvalidArgumentError(argument, f"needs a number from 0 to 1, not {value!r}")
+    return number
+
+
+def instance_with(argument: str, value: T, *methods: str) -> T:
+    """Return ``value``.
+
+    Raises:
+        InvalidArgumentError: it lacks one of the methods, or is a class that has them.
+    """
+    for method in methods:
+        if isinstance(value, type) or not callable(getattr(value, method, None)):
+            raise InvalidArgumentError(
+                argument, f"needs an object with {', '.join(methods)}, not {value!r}"
+            )
     return value
 
 
@@ -93,9 +124,10 @@ def sync_function(argument: str, value: object) -> None:
     """Check that ``value`` is callable and not async.
 
     Raises:
-        InvalidArgumentError: it is not callable, or it is an ``async def`` function.
+        InvalidArgumentError: it is not callable, or calling it would only make a coroutine.
     """
-    if not callable(value) or inspect.iscoroutinefunction(value):
+    is_async = (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+    if not callable(value) or any(_is_function(kind, value) for kind in is_async):
         raise InvalidArgumentError(argument, "needs a plain function, not an async one")
 
 
@@ -105,6 +137,22 @@ def async_function(argument: str, value: object) -> None:
     Raises:
         InvalidArgumentError: neither it nor its class's ``__call__`` is an ``async def`` function.
     """
-    call = getattr(type(value), "__call__", None)  # noqa: B004  # not a test for being callable
-    if not (inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(call)):
+    if not _is_function(inspect.iscoroutinefunction, value):
         raise InvalidArgumentError(argument, "needs an async function")
+
+
+def _number(argument: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidArgumentError(argument, f"needs a number, not {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _is_function(is_kind: Callable[[object], bool], value: object) -> bool:
+    """Return whether ``value``, or what it calls, is a function of this kind."""
+    while isinstance(value, functools.partial):
+        value = value.func
+    call = getattr(type(value), "__call__", None)  # noqa: B004  # not a test for being callable
+    return is_kind(value) or is_kind(call)

@@ -9,9 +9,9 @@ from typing import Self
 import aiohttp
 import anyio
 
-from .arguments import at_least_one, instance_of, seconds, sync_function
+from .arguments import at_least_one, instance_of, instance_or_new, seconds, sync_function
 from .assignments.endpoint import Assignments
-from .clock import Clock, SystemClock
+from .clock import Clock, checked_clock
 from .errors import InvalidArgumentError
 from .feed.health import GRACE
 from .http.address import server_url
@@ -70,16 +70,18 @@ class Client:
         random: Random | None = None,
     ) -> None:
         token = Secret(token) if isinstance(token, str) else token  # tracebacks show this frame
-        if api_version is not None and not re.fullmatch(r"[0-9A-Za-z.-]+", api_version):
-            raise InvalidArgumentError("api_version", f"{api_version!r} is not a version")
-        retry = instance_of("retry", retry or RetryPolicy(), RetryPolicy)
-        limits = instance_of("rate_limits", rate_limits or RateLimits(), RateLimits)
+        if api_version is not None:
+            _check_version(api_version)
+        if http is not None:
+            instance_of("http", http, aiohttp.ClientSession)
         if observer is not None:
             sync_function("observer", observer)
+        retry = instance_or_new("retry", retry, RetryPolicy)
+        limits = instance_or_new("rate_limits", rate_limits, RateLimits)
         runtime = Runtime(
-            clock=clock or SystemClock(),
-            random=random or Random(),
-            observe=guarded(observer or log_event),
+            clock=checked_clock(clock),
+            random=instance_or_new("random", random, Random),
+            observe=guarded(log_event if observer is None else observer),
             tasks=BackgroundTasks(),
         )
         exchange = Exchange(
@@ -105,7 +107,7 @@ class Client:
             transport=self._transport,
             limiter=limits.assignments,
             patience=retry.for_a_call(),
-            tasks=runtime.tasks,
+            runtime=runtime,
         )
 
     async def aclose(self) -> None:
@@ -131,3 +133,8 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+
+def _check_version(version: str) -> None:
+    if not re.fullmatch(r"[0-9A-Za-z.-]+", instance_of("api_version", version, str)):
+        raise InvalidArgumentError("api_version", f"{version!r} is not a version")

@@ -5,6 +5,8 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+from .arguments import instance_with
+
 
 class Clock(Protocol):
     """All that this library needs to know about time."""
@@ -33,3 +35,14 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def checked_clock(clock: Clock | None) -> Clock:
+    """Return the clock; None: the system's.
+
+    Raises:
+        InvalidArgumentError: it is no clock.
+    """
+    if clock is None:
+        return SystemClock()
+    return instance_with("clock", clock, "now", "monotonic", "sleep")

@@ -3,23 +3,15 @@
 CoachStreamError
 |-- InvalidArgumentError       an argument can't be used (also a ValueError)
 |-- ClosedError                the client or the stream is closed
-|-- StreamInUseError           two tasks read one stream at the same time
+|-- StreamInUseError           two tasks read one stream or list at the same time
 |-- ApiError                   the server responded with an error status
 |   |-- RedirectError            3xx; not followed, so that the token is sent to no other server
-|   |-- BadRequestError          400
-|   |-- UnauthorizedError        401
-|   |-- ForbiddenError           403
-|   |-- NotFoundError            404
-|   |-- MethodNotAllowedError    405
-|   |-- RequestTimeoutError      408
-|   |-- ContentTooLargeError     413
-|   |-- RateLimitError           429
+|   |-- BadRequestError 400, UnauthorizedError 401, ForbiddenError 403, NotFoundError 404,
+|   |   MethodNotAllowedError 405, RequestTimeoutError 408, ContentTooLargeError 413,
+|   |   RateLimitError 429
 |   `-- ServerError              any 5xx
-|       |-- InternalServerError    500
-|       |-- NotImplementedApiError 501
-|       |-- BadGatewayError        502
-|       |-- ServiceUnavailableError 503
-|       `-- GatewayTimeoutError    504
+|       `-- InternalServerError 500, NotImplementedApiError 501, BadGatewayError 502,
+|           ServiceUnavailableError 503, GatewayTimeoutError 504
 |-- TransportError             no complete response was received
 |   |-- ConnectError             no connection could be made
 |   |-- ConnectionLostError      the connection broke before the response was complete
@@ -27,6 +19,7 @@ CoachStreamError
 |   |-- TokenUnavailableError    the token provider failed with a network error
 |   `-- PageTooLargeError        the response body is larger than ``max_page_bytes``
 |-- UndecodableError           the response is not what the API documents
+|   `-- MalformedAssignmentError   one assignment of a list can't be decoded
 |-- MalformedSessionError      one session of a page can't be decoded
 |-- CursorLoopError            the server repeats the same pages
 |-- CursorExpiredError         the cursor is dead, and the stream does not resume without it
@@ -79,7 +72,7 @@ class ClosedError(CoachStreamError):
 
 
 class StreamInUseError(CoachStreamError):
-    """Two tasks waited for the next session of one stream at the same time."""
+    """Two tasks waited for the next item of one stream or list at the same time."""
 
 
 class ApiError(CoachStreamError):
@@ -229,6 +222,12 @@ class UndecodableError(CoachStreamError):
         """The first 4096 bytes of the response's body."""
 
 
+class MalformedAssignmentError(UndecodableError):
+    """One assignment of a list, its ``body``, can't be decoded; the others are not affected."""
+
+    transient = False
+
+
 class MalformedSessionError(CoachStreamError):
     """One session of a page can't be decoded; the other sessions of the page are not affected."""
 
@@ -240,7 +239,8 @@ class MalformedSessionError(CoachStreamError):
         session_id: str | None = None,
         updated_at_time: datetime | None = None,
     ) -> None:
-        super().__init__(f"session {session_id or '(no id)'}: {problem}")
+        shown = repr(session_id or "(no id)")[1:-1][:100]  # an odd id may be anything
+        super().__init__(f"session {shown}: {problem}")
         self.problem = problem
         self.raw = raw
         """The session's own JSON, complete."""

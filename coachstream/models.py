@@ -11,12 +11,15 @@ hardly have one), and the times of an assignment.
 """
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
+from .brief import brief_repr
+
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
-"""An aware datetime; a time without an offset is refused."""
+"""An aware datetime. Pages with times in another form are read leniently (`wire.lenient`): one
+without an offset is in UTC."""
 
 
 class SessionStatus:
@@ -132,7 +135,7 @@ class CoachableEvent(Model, frozen=True, kw_only=True):
 
 
 class Behavior(Model, frozen=True, kw_only=True):
-    """One behaviour that a session coaches."""
+    """One behaviour that a session coaches. Its repr shows its id and time alone."""
 
     id: str
     coachable_behavior_type: str
@@ -145,12 +148,19 @@ class Behavior(Model, frozen=True, kw_only=True):
     """Only with ``include_coachable_events=True``. The API returns at most 100 per session, and its
     response does not show whether it left some out."""
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("id", self.id), ("updated_at_time", self.updated_at_time)]
+
+    def __repr__(self) -> str:
+        return brief_repr(type(self), self.__rich_repr__())
+
 
 class CoachingSession(Model, frozen=True, kw_only=True):
     """One version of a coaching session: its state as of ``updated_at_time``.
 
     Each change of a session is delivered as a new version with the same ``id``. `key` identifies
-    the version. All times are aware datetimes.
+    the version. All times are aware datetimes. The repr shows ids and times alone: reprs end up in
+    logs.
     """
 
     id: str
@@ -176,6 +186,16 @@ class CoachingSession(Model, frozen=True, kw_only=True):
     def key(self) -> tuple[str, datetime]:
         """``(id, updated_at_time)`` identifies this version, so that you can act on it once."""
         return self.id, self.updated_at_time
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [
+            ("id", self.id),
+            ("updated_at_time", self.updated_at_time),
+            ("driver_id", self.driver.driver_id),
+        ]
+
+    def __repr__(self) -> str:
+        return brief_repr(type(self), self.__rich_repr__())
 
 
 class CoachAssignment(Model, frozen=True, kw_only=True):

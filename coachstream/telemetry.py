@@ -3,20 +3,12 @@
 An event that announces a wait is emitted before the wait, so that it shows what is still waiting.
 """
 
-import asyncio
-import logging
-from collections.abc import Callable
 from datetime import datetime
 
-import msgspec
-
 from .errors import CoachStreamError, MalformedSessionError
-
-_log = logging.getLogger("coachstream.observer")
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Base class of all events."""
+from .event import Event as Event  # noqa: PLC0414  # public here, too
+from .event import Observer as Observer  # noqa: PLC0414  # public here, too
+from .event import guarded as guarded  # noqa: PLC0414  # public here, too
 
 
 class RequestStarted(Event, frozen=True, kw_only=True):
@@ -282,19 +274,3 @@ class StreamEnded(Event, frozen=True, kw_only=True):
     """A stream ended: it reached its end time, was closed, or failed with ``error``."""
 
     error: Exception | None = None
-
-
-Observer = Callable[[Event], None]
-"""Called with every event, on the event loop; so it must not block."""
-
-
-def guarded(observer: Observer) -> Observer:
-    """Return an observer that logs the exceptions of ``observer`` instead of raising them."""
-
-    def observe(event: Event) -> None:
-        try:
-            observer(event)
-        except (Exception, asyncio.CancelledError):  # noqa: BLE001  # whatever it is, it is logged
-            _log.exception("observer failed on %s", type(event).__name__)
-
-    return observe

@@ -12,7 +12,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.breaks import checkpoints, consumer, feed, http, progress, sessions, tasks, top, wire
+from tests.breaks import (
+    assignments,
+    checkpoints,
+    cli,
+    consumer,
+    feed,
+    http,
+    progress,
+    sessions,
+    tasks,
+    top,
+    wire,
+)
 from tests.breaks.mutation import Mutation
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +33,9 @@ LONGEST = 240
 
 
 MUTATIONS = (
+    *assignments.MUTATIONS,
     *checkpoints.MUTATIONS,
+    *cli.MUTATIONS,
     *consumer.MUTATIONS,
     *feed.MUTATIONS,
     *http.MUTATIONS,

@@ -15,7 +15,9 @@ PACKAGE = Path(coachstream.__file__).parent
 
 LAYERS = [
     {"_version", "errors"},
-    {"models", "clock", "arguments"},
+    {"brief"},
+    {"models", "arguments", "event"},
+    {"clock"},
     {"telemetry", "retry"},
     {"tasks", "observers", "wire"},
     {"checkpoints"},
@@ -47,6 +49,7 @@ IMPORTERS = {
 """Outside libraries, and the modules that may import them. (`client` only names a type.)"""
 PURE = {
     "arguments",
+    "brief",
     "consumer.bounds",
     "consumer.lanes",
     "errors",

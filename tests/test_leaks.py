@@ -1,14 +1,17 @@
-"""The search for the token in all output finds every planted token, and nothing else."""
+"""The search of all output finds every planted token and note, and nothing else."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support import leaks
+from coachstream.emulator import content
+from tests.support import leaks, payloads
 from tests.support.emulated import TOKEN
 
+NOTE = content.NOTES[0]
 PLANTED = {
     "out": f"print('{TOKEN}')",
     "error output": f"print('Bearer {TOKEN}', file=sys.stderr)",
@@ -25,19 +28,34 @@ PLANTED = {
     "request id": """
     observe(RequestFinished(
         route='', attempt=1, status=200, seconds=1.0, size=1, request_id=f'Bearer {TOKEN}'))""",
+    "note": f"print({NOTE!r})",
+    "note in a log": f"logging.getLogger('coachstream.feed').debug('%s', {NOTE!r})",
+    "note in the arguments of a log": f"""
+    logging.getLogger('coachstream.feed').debug('%(n)d', dict(n=1, note={NOTE!r}))""",
+    "note in an event": f"observe(TokenUnknown(name={NOTE!r}))",
+    "foreign note": 'print(\'{"note": "\\\\u30b7\\\\u30fc\\\\u30c8\\\\u30d9\\\\u30eb\\\\u30c8"}\')',
+    "session": """print('{"id": "1", "sessionNote": ""}')""",
+    "repr of a session": """print("Session(id='1', session_note='')")""",
+    "behaviors": """print('{"behaviors":[]}')""",
 }
 CLEAN = {
     "nothing": "pass",
     "some output": "print('token-for-tests', file=sys.stderr); print('t-o-k-e-n')",
     "some log": "logging.getLogger('coachstream.requests').warning('Bearer ***')",
     "some event": "observe(StreamEnded(error=ValueError('***')))",
+    "the place of a fault": "print('expected `str` - at `$.behaviors[...].coachableBehaviorType`')",
+    "an error that quotes": f"observe(StreamEnded(error=ValueError({NOTE!r})))",
 }
 HEAD = f"""
 import logging, sys
 import coachstream.client
-from coachstream.telemetry import RequestFinished, StreamEnded
+from coachstream.telemetry import Event, RequestFinished, StreamEnded
 
 TOKEN = "{TOKEN}"
+
+
+class TokenUnknown(Event, frozen=True, kw_only=True):
+    name: str
 
 
 def observe(event):
@@ -84,8 +102,9 @@ def test_every_planted_leak_is_found_and_not_shown_again(tmp_path):
     results, output = outcomes(tmp_path, PLANTED)
     assert len(results) == len(PLANTED), output
     assert set(results.values()) == {"FAILED"}, output
-    assert output.count("shows the token, in: ") >= len(PLANTED)
+    assert output.count("shows the token or a note, in: ") >= len(PLANTED)
     assert not leaks.leaks(output)
+    assert not leaks.shows_notes(output)
 
 
 def test_clean_output_passes(tmp_path):
@@ -97,3 +116,10 @@ def test_clean_output_passes(tmp_path):
 def test_the_search_is_on(request: pytest.FixtureRequest):
     assert request.config.pluginmanager.is_registered(leaks)
     assert TOKEN in leaks.SECRETS
+
+
+def test_every_note_in_the_sessions_of_tests_is_searched_for():
+    for note in (*content.NOTES, payloads.SESSION["sessionNote"]):
+        assert leaks.shows_notes(note) == bool(note)
+        assert leaks.shows_notes(json.dumps(note)) == bool(note)
+        assert leaks.shows_notes(repr(note)) == bool(note)

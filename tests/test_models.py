@@ -77,6 +77,7 @@ def test_a_missing_or_empty_coach_is_none(coach):
     assert changed.coach_id is None
     bare = {name: value for name, value in payloads.ASSIGNMENT.items() if name != "coachId"}
     (listed,), _ = assignments.assignments_page(payloads.page(bare | coach))
+    assert isinstance(listed, CoachAssignment)
     assert listed.coach_id is None
 
 

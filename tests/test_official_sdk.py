@@ -1,6 +1,9 @@
 """This library reads the same records as the vendor's own SDK."""
 
 import asyncio
+import copy
+import json
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -8,11 +11,20 @@ import httpx
 import msgspec
 import pytest
 import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
 from samsara import AsyncSamsara, Samsara
+from samsara.core.pydantic_utilities import parse_obj_as
+from samsara.types import (
+    CoachAssignmentWithDriverExternalIdsResponseResponseBody,
+    CoachingSessionsResponseResponseBody,
+)
 
 from coachstream import Client, RateLimits
 from coachstream.emulator import Emulator, Profile, World
 from coachstream.models import CoachAssignment, CoachingSession
+from coachstream.wire import assignments, pages
+from tests.support import payloads
 from tests.support.emulated import LONG_AGO, TOKEN
 
 NO_LIMITS: dict[str, Any] = {"sessions_per_second": None, "assignments_per_second": None}
@@ -142,3 +154,79 @@ async def test_our_requests_and_theirs_get_the_same_sessions_under_every_profile
         async with Client(TOKEN, base_url=api.url, rate_limits=limits) as client:
             stream = client.sessions.stream(start_time=LONG_AGO, end_time=end)
             assert [ours(one) async for one in stream] == listed
+
+
+ODD_VALUES = [None, "", "x", 7, -1, 7.5, 1e30, True, {}, [], *("2019-06-13", "2019-06-13T19:08Z")]
+ODD_VALUES += ["2019-06-13T19:08:25", "2019-06-13_19:08:25,5z", "2019-06-13T19:08:25\u221202:00"]
+ODD_VALUES += [1560452905, 1560452905.5, 1560452905123, "1560452905", "1560452905123", "-1"]
+
+
+def odd_records(record, path=()):
+    """Yield the path of each part of a record, with each value to put there; ... removes it."""
+    for key in record if isinstance(record, dict) else range(len(record)):
+        for value in (..., *ODD_VALUES):
+            yield (*path, key), value
+        if isinstance(record[key], dict | list):
+            yield from odd_records(record[key], (*path, key))
+
+
+def changed(record, path, value):
+    record = inner = copy.deepcopy(record)
+    for key in path[:-1]:
+        inner = inner[key]
+    if value is ...:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = value
+    return record
+
+
+def sdk_reads(kind, record):
+    try:
+        return parse_obj_as(kind, record)
+    except (ValueError, TypeError):
+        return None
+
+
+def test_every_odd_session_that_the_sdk_reads_is_read():
+    read = 0
+    for path, value in odd_records(payloads.SESSION):
+        record = changed(payloads.SESSION, path, value)
+        if sdk_reads(CoachingSessionsResponseResponseBody, record) is not None:
+            session = pages.session(json.dumps(record).encode())
+            assert isinstance(session, CoachingSession), f"{path} = {value!r}: {session}"
+            read += 1
+    assert read > len(ODD_VALUES)
+
+
+def test_every_odd_assignment_that_the_sdk_reads_is_read():
+    read = 0
+    for path, value in odd_records(payloads.ASSIGNMENT):
+        record = changed(payloads.ASSIGNMENT, path, value)
+        if sdk_reads(CoachAssignmentWithDriverExternalIdsResponseResponseBody, record) is not None:
+            (one,), _ = assignments.assignments_page(payloads.page(record))
+            assert isinstance(one, CoachAssignment), f"{path} = {value!r}: {one}"
+            read += 1
+    assert read > len(ODD_VALUES)
+
+
+def times_as_text():
+    """Times as the SDK may meet them: with other separators, without seconds or an offset."""
+    date = st.dates(min_value=datetime(1900, 1, 1).date()).map(str)  # noqa: DTZ001  # no time
+    clock = st.times().map(str) | st.from_regex(r"[0-2][0-9]:[0-5][0-9]", fullmatch=True)
+    zone = st.sampled_from(["", "Z", "z", "+00:00", "-05:30", "+0545", "\u221202:00"])
+    whole = st.tuples(date, st.sampled_from("Tt _"), clock, zone).map("".join)
+    return whole | date | st.integers(-(10**10), 10**13).map(str)
+
+
+@given(times_as_text() | st.integers(-(10**10), 10**13) | st.floats(0, 1e13))
+def test_times_that_the_sdk_reads_are_read_as_the_same_moments(written):
+    record = payloads.SESSION | {"updatedAtTime": written}
+    theirs_read = sdk_reads(CoachingSessionsResponseResponseBody, record)
+    if theirs_read is None:
+        return
+    moment = theirs_read.updated_at_time
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    session = pages.session(json.dumps(record).encode())
+    assert isinstance(session, CoachingSession), session
+    assert abs(session.updated_at_time - moment) <= timedelta(microseconds=1)

@@ -12,7 +12,8 @@ NAMES = [
     CoachingSession CoachingType ConnectError ConnectionLostError ContentTooLargeError
     CorruptCheckpointError CorruptLedgerError CursorExpiredError CursorLoopError Driver Event
     EventLinkage EventSourceType FailedSession FileLedger ForbiddenError GatewayTimeoutError Health
-    InternalServerError InvalidArgumentError Ledger MalformedSessionError MemoryLedger
+    InternalServerError InvalidArgumentError Ledger MalformedAssignmentError MalformedSessionError
+    MemoryLedger
     MethodNotAllowedError NewerCheckpointError NotFoundError NotImplementedApiError Observer
     OnFailure Page PageTooLargeError Position QueryMismatchError RateLimitError RateLimits
     RedirectError Replay Report RequestTimeoutError Retry RetryPolicy SaveRolledBackError

@@ -1,18 +1,21 @@
 """Lists the coaches of drivers, assigns a coach to a driver, and removes it."""
 
-from collections import deque
+import asyncio
 from collections.abc import Sequence
-from typing import Self
+from functools import partial
+from weakref import WeakValueDictionary
 
-from ..errors import CursorLoopError
+from ..arguments import async_function
+from ..errors import UndecodableError
 from ..http.rate_limit import Limiter
 from ..http.transport import Transport
-from ..models import CoachAssignment, Pagination
+from ..models import CoachAssignment, Driver
 from ..retry import Patience
-from ..tasks import BackgroundTasks, DetachedTask
+from ..tasks import Runtime
 from ..wire import assignments
 from ..wire import query as queries
-from ..wire.query import Filters, Query
+from ..wire.query import Filters
+from .listing import AssignmentList, AssignmentPage, OnMalformed
 
 PATH = "/coaching/driver-coach-assignments"
 
@@ -21,16 +24,18 @@ class Assignments:
     """``client.assignments``: lists and changes the coaches of drivers, at most one per driver.
 
     A failed request is tried up to ``RetryPolicy.attempts`` times. `assign` and `unassign` are
-    idempotent, so retries are safe. Of two concurrent writers, the last one wins.
+    idempotent, so retries are safe. Changes of one driver are made one at a time, in the order of
+    the calls, so that no retry undoes a later change. Of two clients, the last one wins.
     """
 
     def __init__(
-        self, *, transport: Transport, limiter: Limiter, patience: Patience, tasks: BackgroundTasks
+        self, *, transport: Transport, limiter: Limiter, patience: Patience, runtime: Runtime
     ) -> None:
         self._transport = transport
         self._limiter = limiter
         self._patience = patience
-        self._tasks = tasks
+        self._runtime = runtime
+        self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def list(
         self,
@@ -38,48 +43,62 @@ class Assignments:
         driver_ids: Sequence[str] | None = None,
         coach_ids: Sequence[str] | None = None,
         include_external_ids: bool = False,
-    ) -> "AssignmentList":
+        on_malformed: OnMalformed | None = None,
+    ) -> AssignmentList:
         """Return an async iterator over all assignments, page after page.
 
-        After an error or a time-out, the iterator can be used again: it continues where it was.
+        After an error or a time-out, the iterator can be used again: it continues where it was,
+        after an assignment that can't be decoded with the next one.
 
         Args:
             driver_ids: Only these drivers, by Samsara id or external id (``key:value``).
             coach_ids: Only drivers of these coaches.
             include_external_ids: Also return the drivers' external ids.
+            on_malformed: An async function that is given each assignment that can't be decoded, as
+                a `MalformedAssignmentError`. None: it is raised in its place.
 
         Raises:
             InvalidArgumentError: at the call: an argument can't be used; the error names it.
             ApiError: while iterating: the server refused the request.
             TransportError: while iterating: no complete response was received.
             UndecodableError: while iterating: a response is not a page of assignments.
+            MalformedAssignmentError: while iterating: one assignment can't be decoded.
             CursorLoopError: while iterating: the server repeats the same pages.
+            StreamInUseError: while iterating: another task is waiting for the next assignment.
             ClosedError: while iterating: the client is closed.
         """
         filters = Filters(
             driver_ids=driver_ids, coach_ids=coach_ids, include_external_ids=include_external_ids
         )
+        if on_malformed is not None:
+            async_function("on_malformed", on_malformed)
         return AssignmentList(
             query=queries.assignments_query(filters),
-            transport=self._transport,
-            limiter=self._limiter,
-            patience=self._patience,
-            tasks=self._tasks,
+            fetch_page=partial(
+                self._transport.call,
+                "GET",
+                PATH,
+                limiter=self._limiter,
+                patience=self._patience,
+                read=_read_page,
+            ),
+            on_malformed=on_malformed,
+            runtime=self._runtime,
         )
 
     async def assign(self, driver_id: str, coach_id: str) -> CoachAssignment:
         """Make ``coach_id`` the coach of ``driver_id``; it replaces any other coach.
 
-        Both are Samsara ids: the API documents external ids for the list only.
+        Both are Samsara ids: the API documents external ids for the list only. If the server
+        accepts the change and its response can't be decoded, the result has the two ids alone.
 
         Raises:
             InvalidArgumentError: an id is empty or None; to remove a coach, call `unassign`.
             ApiError: the server refused the request, such as `NotFoundError` for an unknown id.
             TransportError: no complete response was received; the change may have been made.
-            UndecodableError: the response can't be decoded; the change may have been made.
             ClosedError: the client is closed.
         """
-        return await self._put(queries.assign_query(driver_id, coach_id))
+        return await self._change(queries.assign_query(driver_id, coach_id), driver_id, coach_id)
 
     async def unassign(self, driver_id: str) -> CoachAssignment:
         """Remove the coach of ``driver_id``, if the driver has one.
@@ -88,79 +107,22 @@ class Assignments:
             InvalidArgumentError: the id is empty or None.
             Other errors: as for `assign`.
         """
-        return await self._put(queries.unassign_query(driver_id))
+        return await self._change(queries.unassign_query(driver_id), driver_id, None)
 
-    async def _put(self, query: str) -> CoachAssignment:
-        # The API documents query parameters for this PUT, and no body.
-        return await self._transport.call(
-            "PUT",
-            PATH,
-            query,
-            limiter=self._limiter,
-            patience=self._patience,
-            read=_read_change,
-        )
+    async def _change(self, query: str, driver_id: str, coach_id: str | None) -> CoachAssignment:
+        async def read(body: bytes) -> CoachAssignment:
+            try:
+                return assignments.assignment_change(body)
+            except UndecodableError:
+                # The change is made. A retry would only make it again.
+                return CoachAssignment(driver=Driver(driver_id=driver_id), coach_id=coach_id)
 
-
-class AssignmentList:
-    """An async iterator over assignments; see `Assignments.list`."""
-
-    def __init__(
-        self,
-        *,
-        query: Query,
-        transport: Transport,
-        limiter: Limiter,
-        patience: Patience,
-        tasks: BackgroundTasks,
-    ) -> None:
-        self._query = query
-        self._transport = transport
-        self._limiter = limiter
-        self._patience = patience
-        self._fetching: DetachedTask[tuple[tuple[CoachAssignment, ...], Pagination]] = DetachedTask(
-            tasks
-        )
-        self._cursor: str | None = None
-        self._seen_cursors: set[str] = set()
-        self._page: deque[CoachAssignment] = deque()
-        self._ended = False
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> CoachAssignment:
-        while not self._page:
-            if self._ended:
-                raise StopAsyncIteration
-            self._add_page(*await self._fetching.result(self._fetch_page))
-        return self._page.popleft()
-
-    async def _fetch_page(self) -> tuple[tuple[CoachAssignment, ...], Pagination]:
-        return await self._transport.call(
-            "GET",
-            PATH,
-            self._query.after(self._cursor),
-            limiter=self._limiter,
-            patience=self._patience,
-            read=_read_page,
-        )
-
-    def _add_page(self, page: tuple[CoachAssignment, ...], pagination: Pagination) -> None:
-        cursor = pagination.end_cursor
-        if pagination.has_next_page and (not cursor or cursor in self._seen_cursors):
-            raise CursorLoopError(
-                f"the server reports more pages, but its cursor {cursor!r} is empty or not new"
+        async with self._changing.setdefault(driver_id, asyncio.Lock()):
+            # The API documents query parameters for this PUT, and no body.
+            return await self._transport.call(
+                "PUT", PATH, query, limiter=self._limiter, patience=self._patience, read=read
             )
-        self._page.extend(page)
-        self._ended = not pagination.has_next_page
-        self._cursor = cursor
-        self._seen_cursors.add(cursor)
 
 
-async def _read_page(body: bytes) -> tuple[tuple[CoachAssignment, ...], Pagination]:
+async def _read_page(body: bytes) -> AssignmentPage:
     return assignments.assignments_page(body)
-
-
-async def _read_change(body: bytes) -> CoachAssignment:
-    return assignments.assignment_change(body)

@@ -41,7 +41,8 @@ def open_store(store: StoreLike) -> CheckpointStore:
     """
     if isinstance(store, str):
         return _from_url(store)
-    if callable(getattr(store, "load", None)) and callable(getattr(store, "save", None)):
+    methods = (getattr(store, method, None) for method in ("load", "save"))
+    if not isinstance(store, type) and all(map(callable, methods)):
         return cast("CheckpointStore", store)
     if isinstance(store, MutableMapping):
         return MappingStore(store)

@@ -4,7 +4,6 @@ It is also an example: from `_use_library` to the end, the code uses the library
 program would. The code before that sets up the server.
 """
 
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
@@ -38,6 +37,7 @@ Key = tuple[str, datetime]
 
 Handle = Callable[[CoachingSession], None]
 
+MOST_SESSIONS = 1_000_000
 HISTORY = timedelta(days=30)
 DRIVERS = 60
 CHANGES_PER_HOUR = 4500.0
@@ -62,7 +62,7 @@ FAULT_NAMES = {
 
 
 @click.command("demo")
-@click.option("--sessions", default=3000, show_default=True, type=click.IntRange(1))
+@click.option("--sessions", default=3000, show_default=True, type=click.IntRange(1, MOST_SESSIONS))
 @click.option(
     "--seed", default=1, show_default=True, help="Random seed; another number gives other data."
 )
@@ -70,7 +70,7 @@ FAULT_NAMES = {
     "--seconds",
     default=15.0,
     show_default=True,
-    type=click.FloatRange(0, 3600),
+    type=running.Number(0, 3600),
     help="How long to follow live changes.",
 )
 def command(*, sessions: int, seed: int, seconds: float) -> None:
@@ -78,7 +78,7 @@ def command(*, sessions: int, seed: int, seconds: float) -> None:
 
     Needs no token and no network. Takes about half a minute. Exits with 1 if a session was lost.
     """
-    console = Console(force_terminal=sys.stdout.isatty())
+    console = Console(force_terminal=running.output().isatty())
 
     async def show() -> int:
         lost_nothing = await run(console, sessions=sessions, seed=seed, seconds=seconds)

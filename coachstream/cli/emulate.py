@@ -7,7 +7,15 @@ from coachstream import SystemClock
 from coachstream.emulator import Emulator, World
 
 from ..http.credentials import VARIABLE
-from .running import run
+from .running import Number, RefusedError, run
+
+FASTEST = 10_000.0
+"""Emulated seconds per second; the emulator's calendar then ends after most of a year."""
+MOST_PER_HOUR = 3_600_000.0
+MOST_CHANGES = 1000
+"""Changes per second; more of them would leave no time for requests."""
+MOST_RECORDS = 1_000_000
+"""Sessions or drivers; more of them would not fit into memory."""
 
 
 @click.command("emulate")
@@ -18,8 +26,8 @@ from .running import run
     help="Address to listen on. Other machines can connect unless it is a loopback address.",
 )
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
-@click.option("--sessions", default=2000, show_default=True, type=click.IntRange(0))
-@click.option("--drivers", default=200, show_default=True, type=click.IntRange(1))
+@click.option("--sessions", default=2000, show_default=True, type=click.IntRange(0, MOST_RECORDS))
+@click.option("--drivers", default=200, show_default=True, type=click.IntRange(1, MOST_RECORDS))
 @click.option(
     "--seed", default=1, show_default=True, help="Random seed; another number gives other data."
 )
@@ -27,10 +35,16 @@ from .running import run
     "--speed",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(0),
+    type=Number(0, FASTEST),
     help="Emulated seconds per real second.",
 )
-@click.option("--changes-per-hour", default=600.0, show_default=True, type=click.FloatRange(0))
+@click.option(
+    "--changes-per-hour",
+    default=600.0,
+    show_default=True,
+    type=Number(0, MOST_PER_HOUR),
+    help="Sessions that change per emulated hour.",
+)
 @click.option(
     "--token",
     envvar="COACHSTREAM_EMULATOR_TOKEN",
@@ -49,6 +63,10 @@ def command(
     token: str | None,
 ) -> None:
     """Run an emulator of Samsara's API, to test programs against. Ctrl-C stops it."""
+    if speed * changes_per_hour / 3600 > MOST_CHANGES:
+        raise RefusedError(
+            f"--speed and --changes-per-hour: together more than {MOST_CHANGES} changes per second"
+        )
     world = World(
         seed,
         drivers=drivers,

@@ -1,11 +1,12 @@
 """Shared by all commands: running to the end, signals, and errors as one line."""
 
 import asyncio
+import math
 import signal
 import sys
 from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import click
 
@@ -28,6 +29,29 @@ class RefusedError(click.ClickException):
     """The command can't run with these options or in this environment."""
 
     exit_code = 2
+
+
+class Number(click.FloatRange):
+    """A number within bounds; NaN, which a `click.FloatRange` accepts, is not one."""
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = float(super().convert(value, param, ctx))  # type: ignore[arg-type]  # text, too
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
+
+def output() -> TextIO:
+    """Return the standard output.
+
+    Raises:
+        RefusedError: it is closed, as by ``>&-`` in a shell.
+    """
+    if sys.stdout is None:
+        raise RefusedError("the standard output is closed.")
+    return sys.stdout
 
 
 def run(command: Coroutine[object, object, int | None]) -> NoReturn:

@@ -9,6 +9,7 @@ import shlex
 import sys
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import TextIO
 
 import anyio
 import click
@@ -21,7 +22,7 @@ from ..http.credentials import VARIABLE
 from ..models import FILTER_STATUSES
 from ..sessions.endpoint import POLL_INTERVAL
 from .pipe import PipeWriter
-from .running import RefusedError, run
+from .running import RefusedError, output, run
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -103,8 +104,9 @@ def command(
 ) -> None:
     """Write sessions to stdout as they change, one line of JSON each.
 
-    Each line is the server's own JSON, complete. Without --until, the command runs until Ctrl-C
-    or until the reader of its output is gone. Logs go to stderr.
+    Each line is the server's own JSON, complete; what is no JSON is written as a JSON string.
+    Without --until, the command runs until Ctrl-C or until the reader of its output is gone. Logs
+    go to stderr.
 
     The token is read only from the environment variable SAMSARA_API_TOKEN: on a command line,
     everyone who can list processes could see it.
@@ -112,6 +114,7 @@ def command(
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s")
     logging.getLogger("coachstream").setLevel(level)
+    out = output()
     if not hasattr(select, "poll"):
         raise RefusedError("tail needs select.poll(), which Windows does not have.")
     if not os.environ.get(VARIABLE):
@@ -133,7 +136,7 @@ def command(
                 on_malformed=_settle_malformed,
             )
             try:
-                await _copy(stream)
+                await _copy(stream, out)
             finally:
                 if verbose:
                     _print_position(stream, since, until)
@@ -155,9 +158,9 @@ async def _settle_malformed(_error: MalformedSessionError) -> None:
     """Settle a malformed session: its JSON is written anyway, and the library logs a warning."""
 
 
-async def _copy(stream: SessionStream) -> None:
-    """Write the stream's pages to stdout until it ends or the reader is gone."""
-    pipe = PipeWriter(sys.stdout.fileno())
+async def _copy(stream: SessionStream, out: TextIO) -> None:
+    """Write the stream's pages to ``out`` until it ends or the reader is gone."""
+    pipe = PipeWriter(out.fileno())
     with anyio.CancelScope() as scope:
         watching = asyncio.create_task(pipe.watch_reader(scope.cancel))
         try:
@@ -171,4 +174,8 @@ async def _copy(stream: SessionStream) -> None:
 
 def _line(entry: CoachingSession | MalformedSessionError) -> bytes:
     assert entry.raw is not None, "keep_raw is set"
-    return msgspec.json.format(entry.raw, indent=-1) + b"\n"
+    try:
+        line = msgspec.json.format(entry.raw, indent=-1)
+    except (msgspec.MsgspecError, RecursionError):
+        line = msgspec.json.encode(entry.raw.decode(errors="replace"))
+    return line + b"\n"

@@ -10,12 +10,13 @@ from ..arguments import (
     at_least_one,
     fraction,
     instance_of,
+    instance_or_new,
     one_of,
     seconds,
     sync_function,
 )
 from ..checkpoints import StoreLike
-from ..clock import Clock, SystemClock
+from ..clock import Clock, checked_clock
 from ..errors import InvalidArgumentError
 from ..models import CoachingSession
 from ..observers.logging import log_event
@@ -105,9 +106,9 @@ async def consume(
         instance_of("retry", retry, RetryPolicy)
     source = _source(stream)
     runtime = Runtime(
-        clock=clock or SystemClock(),
-        random=random or Random(),
-        observe=guarded(source.observing(observer or log_event)),
+        clock=checked_clock(clock),
+        random=instance_or_new("random", random, Random),
+        observe=guarded(source.observing(log_event if observer is None else observer)),
         tasks=BackgroundTasks(),
     )
     consumer = Consumer(
@@ -118,7 +119,7 @@ async def consume(
         failures=Failures(
             name=name,
             on_failure=OnFailure(one_of("on_failure", on_failure, list(OnFailure))),
-            retry=retry or RetryPolicy(attempts=5, first_delay=1.0),
+            retry=RetryPolicy(attempts=5, first_delay=1.0) if retry is None else retry,
             ledger=ledger,
             ratio=fraction("failure_ratio", failure_ratio),
             runtime=runtime,

@@ -8,7 +8,7 @@ from functools import partial
 
 import msgspec
 
-from ..arguments import seconds
+from ..arguments import instance_with, zero_or_seconds
 from ..errors import InvalidArgumentError, MalformedSessionError, TooManyFailuresError
 from ..models import CoachingSession
 from ..retry import RetryPolicy
@@ -29,12 +29,13 @@ It is small, because a consumer that always fails may be started again and again
 class Retry(Exception):  # noqa: N818  # a request, not an error
     """Raised by a handler that wants the session again, ``after`` a time if that is given.
 
-    It counts as an attempt, like any failure. ``after`` is in seconds, or a ``timedelta``.
+    It counts as an attempt, like any failure. ``after`` is in seconds, or a ``timedelta``; 0 leaves
+    the time to the retry policy.
     """
 
     def __init__(self, after: float | timedelta | None = None) -> None:
         super().__init__("again" if after is None else f"again after {after}")
-        self.after = None if after is None else seconds("after", after)
+        self.after = None if after is None else zero_or_seconds("after", after)
 
 
 class OnFailure(StrEnum):
@@ -67,10 +68,8 @@ class Failures:
     ) -> None:
         if on_failure is OnFailure.PARK and ledger is None:
             raise InvalidArgumentError("ledger", "is needed to park in, such as FileLedger(path)")
-        if ledger is not None and not hasattr(ledger, "add"):
-            raise InvalidArgumentError(
-                "ledger", f"needs a ledger, such as FileLedger, not {ledger!r}"
-            )
+        if ledger is not None:
+            instance_with("ledger", ledger, "add", "remove", "list")
         self._name = name
         self._on_failure = on_failure
         self._retry = retry

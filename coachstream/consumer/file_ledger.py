@@ -10,7 +10,7 @@ from typing import BinaryIO
 import msgspec
 
 from ..checkpoints.files import FileWorker, locked, replace_file, sync_directory
-from ..errors import CoachStreamError
+from ..errors import CoachStreamError, InvalidArgumentError
 from .ledger import FailedSession
 
 SMALL = 64 * 1024
@@ -32,14 +32,19 @@ _line = msgspec.json.Decoder(_Line)
 class FileLedger:
     """A ledger in one file, a line of JSON for each change. Any number of processes may share it.
 
-    Lines are added at the end. So a crash can cut off no more than the line that is being written,
-    and `add` has not returned for that one. A file that is mostly out of date is rewritten. Only
-    the owner can read a new file. On Windows one process at a time may use it, and it is never
-    rewritten.
+    Lines are added at the end. So a crash can damage only the line that is being written, and `add`
+    has not returned for that one. A file that is mostly out of date is rewritten. A missing
+    directory is created. Only the owner can read a new file. On Windows one process at a time may
+    use it, and it is never rewritten.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+        try:
+            self._path = Path(path)
+        except TypeError:
+            raise InvalidArgumentError("path", f"needs a path, not {path!r}") from None
+        if not self._path.name:
+            raise InvalidArgumentError("path", f"needs the path of a file, not {str(path)!r}")
         self._worker = FileWorker(repr(self))
         self._is_listed = False  # in its directory, on the disk
         self._check_at = 0  # the size at which the file may be mostly out of date
@@ -63,6 +68,7 @@ class FileLedger:
             yield failed
 
     def _append(self, line: _Line) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(self._path) as descriptor, os.fdopen(descriptor, "r+b", closefd=False) as file:
             new = not file.seek(0, os.SEEK_END)
             file.write(_mended_end(file) + _encoded(line))

@@ -6,8 +6,9 @@ sooner, and would lie in memory for as long as handling takes.
 """
 
 from functools import partial
+from itertools import count
 
-from ..errors import ClosedError
+from ..errors import ClosedError, UndecodableError
 from ..http.rate_limit import Limiter
 from ..http.transport import Transport
 from ..retry import Patience
@@ -19,6 +20,9 @@ from ..wire.query import Query
 from .health import HealthMonitor
 
 PATH = "/coaching/sessions/stream"
+
+_TRIES = 5
+"""How often a page that can't be decoded is requested, before it is handed on as it is."""
 
 _Wanted = tuple[str, str | None]  # a query and a cursor
 
@@ -103,6 +107,7 @@ class Fetcher:
             self._runtime.observe(CaughtUp(delay=wait))
             await self._runtime.sleep(wait)
         self._monitor.expect_nothing()  # other streams decide how long the limiter makes us wait
+        undecodable = count(1)
 
         async def decode(body: bytes) -> Page:
             received_at = clock.now()
@@ -112,7 +117,12 @@ class Fetcher:
             ):
                 self._fetch_ahead(query, cursor, next_cursor)
                 await clock.sleep(0)  # so that the next request leaves before this is decoded
-            return pages.sessions_page(body, keep_raw=self._keep_raw, received_at=received_at)
+            try:
+                return pages.sessions_page(body, keep_raw=self._keep_raw, received_at=received_at)
+            except UndecodableError as error:
+                if next(undecodable) < _TRIES:
+                    raise
+                return pages.unread_page(error, body, received_at=received_at)
 
         page = await self._transport.call(
             "GET",

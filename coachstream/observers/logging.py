@@ -6,8 +6,7 @@ The loggers are ``coachstream.requests``, ``.retry``, ``.limit``, ``.feed``, ``.
 
 import logging
 from logging import DEBUG, ERROR, INFO, WARNING
-
-import msgspec
+from typing import Any
 
 from .. import telemetry
 from ..telemetry import Event
@@ -119,13 +118,13 @@ _LINES: dict[type[Event], _Line] = {
         WARNING,
         (
             "handler failed: %(name)s session=%(session_id)s attempt=%(attempt)d "
-            "retry_in=%(delay)s: %(error)r"
+            "retry_in=%(delay)s: %(error)s"
         ),
     ),
     telemetry.SessionGivenUp: (
         _consumer,
         ERROR,
-        "session given up (%(outcome)s): %(name)s session=%(session_id)s: %(error)r",
+        "session given up (%(outcome)s): %(name)s session=%(session_id)s: %(error)s",
     ),
     telemetry.HandlersStalled: (
         _consumer,
@@ -162,11 +161,14 @@ _FAILURES: dict[type[Event], _Line] = {
         ERROR,
         (
             "consumer failed: %(name)s handled=%(handled)d given_up=%(given_up)d "
-            "unsettled=%(unsettled)d error=%(error)r"
+            "unsettled=%(unsettled)d error=%(error)s"
         ),
     ),
 }
 """Lines for events that mark an end, if it came with an error."""
+
+_OF_A_STORE = (telemetry.LoadFailed, telemetry.SaveFailed)
+"""Events whose errors are shown in a store's own words: they are about positions, not people."""
 
 
 def log_event(event: Event) -> None:
@@ -175,4 +177,12 @@ def log_event(event: Event) -> None:
     line = _FAILURES.get(kind) if getattr(event, "error", None) is not None else None
     logger, level, text = line or _LINES.get(kind) or (_feed, DEBUG, "event: %(event)r")
     if logger.isEnabledFor(level):
-        logger.log(level, text, {"event": event, **msgspec.structs.asdict(event)})
+        logger.log(level, text, _shown(event))
+
+
+def _shown(event: Event) -> dict[str, Any]:
+    """Return what a line may show: the fields, with errors in brief."""
+    fields = dict(event.__rich_repr__())
+    if isinstance(event, _OF_A_STORE):
+        fields["error"] = event.error
+    return {"event": event, **fields}

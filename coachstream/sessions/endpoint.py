@@ -181,7 +181,7 @@ class Sessions:
         Raises:
             InvalidArgumentError: at once, naming the argument that can't be used.
         """
-        if end_time in {None, start_time}:
+        if end_time in (None, start_time):
             raise InvalidArgumentError("end_time", "needs a datetime after start_time")
         return self.stream(
             start_time=start_time,

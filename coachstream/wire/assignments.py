@@ -1,34 +1,52 @@
 """Decodes the two forms of an assignment: an item of the list, and the response to a change."""
 
+from collections.abc import Sequence
+
 import msgspec
 
+from ..errors import MalformedAssignmentError
 from ..models import AssignmentChange, CoachAssignment, Driver, Model, Pagination
-from .lenient import DECODE_ERRORS, LoosePagination, decode_json, raise_undecodable, without_blanks
+from .lenient import (
+    DECODE_ERRORS,
+    decode_json,
+    mended,
+    raise_undecodable,
+    repaired_text,
+)
+from .records import split_page
 
-
-class _ListResponse(Model, frozen=True, kw_only=True):
-    data: tuple[CoachAssignment, ...] = ()
-    pagination: LoosePagination
+AssignmentEntry = CoachAssignment | MalformedAssignmentError
+"""An assignment of a page, or the error that explains why it can't be decoded."""
 
 
 class _ChangeResponse(Model, frozen=True):
     data: AssignmentChange
 
 
-def assignments_page(body: bytes) -> tuple[tuple[CoachAssignment, ...], Pagination]:
-    """Decode a page of assignments.
+_strict_assignment = msgspec.json.Decoder(CoachAssignment)
+
+
+def assignments_page(body: bytes) -> tuple[Sequence[AssignmentEntry], Pagination]:
+    """Decode a page of assignments, one by one.
 
     Raises:
         UndecodableError: the body is not one.
     """
+    records, pagination = split_page(body, "a page of assignments")
+    return [_assignment(raw) for raw in records], pagination
+
+
+def _assignment(raw: bytes) -> AssignmentEntry:
     try:
-        response = msgspec.convert(without_blanks(decode_json(body)), _ListResponse)
-    except DECODE_ERRORS as error:
-        raise_undecodable("a page of assignments", error, body)
-    pagination = response.pagination
-    return tuple(map(_without_empty_coach, response.data)), Pagination(
-        end_cursor=pagination.end_cursor or "", has_next_page=pagination.has_next_page
-    )
+        assignment = _strict_assignment.decode(raw)
+    except DECODE_ERRORS:
+        try:
+            assignment = msgspec.convert(mended(decode_json(raw)), CoachAssignment)
+        except DECODE_ERRORS as error:
+            return MalformedAssignmentError(f"not an assignment: {error}", body=raw)
+    if assignment.coach_id == "":  # "will be empty if no driver coach is assigned"
+        return msgspec.structs.replace(assignment, coach_id=None)
+    return assignment
 
 
 def assignment_change(body: bytes) -> CoachAssignment:
@@ -38,7 +56,7 @@ def assignment_change(body: bytes) -> CoachAssignment:
         UndecodableError: the body is not one.
     """
     try:
-        change = msgspec.convert(without_blanks(decode_json(body)), _ChangeResponse).data
+        change = msgspec.convert(mended(decode_json(repaired_text(body))), _ChangeResponse).data
     except DECODE_ERRORS as error:
         raise_undecodable("a changed assignment", error, body)
     return CoachAssignment(
@@ -47,10 +65,3 @@ def assignment_change(body: bytes) -> CoachAssignment:
         created_at_time=change.created_at_time,
         updated_at_time=change.updated_at_time,
     )
-
-
-def _without_empty_coach(assignment: CoachAssignment) -> CoachAssignment:
-    """Replace an empty coach id by None ("will be empty if no driver coach is assigned")."""
-    if assignment.coach_id == "":
-        return msgspec.structs.replace(assignment, coach_id=None)
-    return assignment

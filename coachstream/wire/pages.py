@@ -3,19 +3,15 @@
 Whatever the bytes are, only this library's errors are raised.
 """
 
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
 
-from ..errors import MalformedSessionError
-from ..models import CoachingSession, Model, Pagination, Time
-from .lenient import (
-    DECODE_ERRORS,
-    LoosePagination,
-    raise_undecodable,
-    repaired_text,
-    without_blanks,
-)
+from ..errors import MalformedSessionError, UndecodableError
+from ..models import CoachingSession, Model, Pagination
+from .lenient import DECODE_ERRORS, LoosePagination, decode_json, mended, read_time
+from .records import find_pagination, members, split_page
 
 Entry = CoachingSession | MalformedSessionError
 """A session of a page, or the error that explains why it can't be decoded."""
@@ -49,18 +45,12 @@ class _SessionsResponse(Model, frozen=True):
     pagination: Pagination
 
 
-class _LooseResponse(Model, frozen=True):
-    data: tuple[msgspec.Raw, ...] | None
-    pagination: LoosePagination
-
-
 class _PaginationOnly(Model, frozen=True):
     pagination: LoosePagination
 
 
 _sessions_response = msgspec.json.Decoder(_SessionsResponse)
 _pagination_only = msgspec.json.Decoder(_PaginationOnly)
-_loose_response = msgspec.json.Decoder(_LooseResponse)
 _session = msgspec.json.Decoder(CoachingSession)
 
 
@@ -70,7 +60,8 @@ def sessions_page(
     """Decode a page of sessions.
 
     The page is decoded as a whole, which is fast. If that fails, or with ``keep_raw``, it is
-    decoded session by session, so that a malformed session does not affect the others.
+    decoded session by session, so that a malformed session does not affect the others, even if it
+    is no JSON.
 
     Raises:
         UndecodableError: the body is not a page of sessions.
@@ -88,14 +79,29 @@ def sessions_page(
                 size=len(body),
                 received_at=received_at,
             )
-    try:
-        loose = _loose_response.decode(repaired_text(body))
-    except DECODE_ERRORS as error:
-        raise_undecodable("a page of sessions", error, body)
+    records, pagination = split_page(body, "a page of sessions")
     return Page(
-        entries=tuple(session(bytes(raw), keep_raw=keep_raw) for raw in loose.data or ()),
-        end_cursor=loose.pagination.end_cursor or "",
-        has_next_page=loose.pagination.has_next_page,
+        entries=tuple(session(raw, keep_raw=keep_raw) for raw in records),
+        end_cursor=pagination.end_cursor,
+        has_next_page=pagination.has_next_page,
+        size=len(body),
+        received_at=received_at,
+    )
+
+
+def unread_page(error: UndecodableError, body: bytes, *, received_at: datetime) -> Page:
+    """Return a page that can't be decoded as one malformed session, so that reading can go on.
+
+    Raises:
+        UndecodableError: the error, if the body does not say where to go on.
+    """
+    pagination = find_pagination(body)
+    if pagination is None:
+        raise error
+    return Page(
+        entries=(MalformedSessionError(f"a whole page is {error}", raw=body),),
+        end_cursor=pagination.end_cursor,
+        has_next_page=pagination.has_next_page,
         size=len(body),
         received_at=received_at,
     )
@@ -123,38 +129,32 @@ def session(raw: bytes, *, keep_raw: bool = False) -> Entry:
     try:
         read = _session.decode(raw)
     except DECODE_ERRORS:
-        mended = _decode_leniently(raw)
-        if isinstance(mended, MalformedSessionError):
-            return mended
-        read = mended
+        lenient = _decode_leniently(raw)
+        if isinstance(lenient, MalformedSessionError):
+            return lenient
+        read = lenient
     return msgspec.structs.replace(read, raw=raw) if keep_raw else read
 
 
 def _decode_leniently(raw: bytes) -> Entry:
-    """Decode a session in which absent values are ``null`` or, for times, ``""``.
-
-    Bytes that are not UTF-8 are replaced, as in a note that was cut off within a character.
-    """
-    value: object = None
     try:
-        value = msgspec.json.decode(raw.decode(errors="replace"))
-        return msgspec.convert(without_blanks(value), CoachingSession)
+        return msgspec.convert(mended(decode_json(raw)), CoachingSession)
     except DECODE_ERRORS as error:
-        fields = value if isinstance(value, dict) else {}
+        fields = _readable_fields(raw)
+        id_, time = fields.get("id"), read_time(fields.get("updatedAtTime"))
         return MalformedSessionError(
             str(error),
             raw=raw,
-            session_id=_text(fields.get("id")),
-            updated_at_time=_time(fields.get("updatedAtTime")),
+            session_id=id_ if isinstance(id_, str) else None,
+            updated_at_time=time if isinstance(time, datetime) else None,
         )
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _time(value: object) -> datetime | None:
-    try:
-        return msgspec.convert(value, Time)
-    except DECODE_ERRORS:
-        return None
+def _readable_fields(raw: bytes) -> dict[str, object]:
+    """Return those fields of a session that can be decoded by themselves."""
+    fields = {}
+    with suppress(ValueError):
+        for name, value in members(raw).items():
+            with suppress(*DECODE_ERRORS):
+                fields[name.decode()] = decode_json(value)
+    return fields

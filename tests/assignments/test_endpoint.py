@@ -1,6 +1,8 @@
 """The list of assignments, and changes to it."""
 
 import asyncio
+import gc
+import json
 
 import pytest
 
@@ -9,12 +11,15 @@ from coachstream import (
     CursorLoopError,
     ForbiddenError,
     InvalidArgumentError,
+    MalformedAssignmentError,
     NotFoundError,
+    StreamInUseError,
     UndecodableError,
 )
 from coachstream.emulator import World, cut_short, hang_up, refuse, serve
+from tests.support import payloads
 from tests.support.emulated import TOKEN, feed, most_in_a_second
-from tests.support.virtual_time import virtual
+from tests.support.virtual_time import LoopClock, pass_time, virtual
 
 
 @virtual
@@ -117,7 +122,13 @@ async def test_a_write_needs_real_ids(bad):
 
 @pytest.mark.parametrize(
     ("argument", "value"),
-    [("driver_ids", []), ("driver_ids", "1"), ("coach_ids", ["1,2"]), ("include_external_ids", 1)],
+    [
+        ("driver_ids", []),
+        ("driver_ids", "1"),
+        ("coach_ids", ["1,2"]),
+        ("include_external_ids", 1),
+        ("on_malformed", print),
+    ],
 )
 async def test_a_bad_filter_is_refused_at_the_call(argument, value):
     async with Client(TOKEN) as client:
@@ -147,6 +158,151 @@ async def test_a_time_out_or_failure_while_iterating_loses_and_repeats_nothing()
         drivers = [one.driver.driver_id for one in listed]
         assert len(drivers) == len(set(drivers))
         assert set(drivers) == set(api.world.assignments)
+
+
+def listed_page(*data, cursor="", more=False):
+    return refuse(200, body=payloads.page(*data, endCursor=cursor, hasNextPage=more))
+
+
+def assignment(driver, **odd):
+    return payloads.ASSIGNMENT | {"driver": {"driverId": driver}} | odd
+
+
+def drivers(listed):
+    return [one.driver.driver_id for one in listed]
+
+
+@virtual
+async def test_an_empty_page_moves_the_cursor_and_is_not_the_end():
+    faults = [
+        listed_page(assignment("1"), cursor="a", more=True),
+        listed_page(cursor="b", more=True),
+        listed_page(assignment("2")),
+    ]
+    async with feed(faults=faults) as (api, client, _):
+        assert drivers([one async for one in client.assignments.list()]) == ["1", "2"]
+        assert [request.raw_query for request in api.requests] == ["", "after=a", "after=b"]
+
+
+ODD = assignment("2", coachId=7)
+
+
+@virtual
+async def test_an_odd_assignment_is_raised_in_its_place_and_the_list_goes_on():
+    faults = [listed_page(assignment("1"), ODD, assignment("3"))]
+    async with feed(faults=faults) as (_, client, _):
+        listing = client.assignments.list()
+        assert (await anext(listing)).driver.driver_id == "1"
+        with pytest.raises(MalformedAssignmentError) as caught:
+            await anext(listing)
+        assert json.loads(caught.value.body) == ODD
+        assert "45646" not in str(caught.value)
+        assert drivers([one async for one in listing]) == ["3"]
+
+
+@virtual
+async def test_an_odd_assignment_goes_to_on_malformed():
+    no_json = payloads.page(assignment("1"), "odd", ODD, assignment("3"), hasNextPage=False)
+    faults = [refuse(200, body=no_json.replace(b'"odd"', b'{"coachId":NaN}'))]
+    malformed = []
+
+    async def settle(error):
+        malformed.append(error.body)
+
+    async with feed(faults=faults) as (api, client, _):
+        listing = client.assignments.list(on_malformed=settle)
+        assert drivers([one async for one in listing]) == ["1", "3"]
+        assert [malformed[0], json.loads(malformed[1])] == [b'{"coachId":NaN}', ODD]
+        assert len(api.requests) == 1
+
+
+@virtual
+async def test_on_malformed_that_fails_gets_the_same_assignment_again():
+    given = []
+
+    async def settle(error):
+        given.append(error)
+        if len(given) == 1:
+            raise ZeroDivisionError
+
+    async with feed(faults=[listed_page(ODD, assignment("3"))]) as (_, client, _):
+        listing = client.assignments.list(on_malformed=settle)
+        with pytest.raises(ZeroDivisionError):
+            await anext(listing)
+        assert (await anext(listing)).driver.driver_id == "3"
+        assert given == [given[0]] * 2
+
+
+@virtual
+async def test_two_tasks_can_not_read_one_list():
+    async with feed(latency=1.0, page_size=10) as (api, client, _):
+        listing = client.assignments.list()
+        first = asyncio.ensure_future(anext(listing))
+        await pass_time(0.5)
+        with pytest.raises(StreamInUseError):
+            await anext(listing)
+        read = [await first] + [one async for one in listing]
+        assert sorted(drivers(read)) == sorted(api.world.assignments)
+
+
+@virtual
+async def test_a_list_that_nobody_holds_stops_asking():
+    async with feed(faults=[refuse(503)] * 8) as (api, client, _):
+        listing = client.assignments.list()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(listing), timeout=0.01)
+        del listing
+        gc.collect()
+        await pass_time(3600)
+        assert len(api.requests) <= 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(204, ""), (200, "OK"), (200, '{"data":null}'), (201, '{"data":{}}')]
+)
+def test_a_change_that_is_made_is_never_made_again_for_its_response(status, body):
+    @virtual
+    async def run():
+        async with feed(faults=[refuse(status, body=body)] * 2) as (api, client, _):
+            assigned = await client.assignments.assign("1", "2")
+            assert (assigned.driver.driver_id, assigned.coach_id) == ("1", "2")
+            unassigned = await client.assignments.unassign("1")
+            assert (unassigned.driver.driver_id, unassigned.coach_id) == ("1", None)
+            assert len(api.requests) == 2
+
+    run()
+
+
+@virtual
+async def test_a_change_that_is_retried_does_not_undo_a_later_one():
+    async with feed(faults=[refuse(503)] * 3) as (api, client, _):
+        driver, (first, second, *_) = api.world.drivers[0], api.world.coaches
+        one = asyncio.ensure_future(client.assignments.assign(driver, first))
+        await pass_time(0.01)
+        other = asyncio.ensure_future(client.assignments.assign(driver, second))
+        assert (await one).coach_id == first
+        assert (await other).coach_id == second
+        assert api.world.assignments[driver] == second
+
+
+@virtual
+async def test_changes_of_different_drivers_do_not_wait_for_each_other():
+    async with feed(latency=1.0) as (api, client, _):
+        coach = api.world.coaches[0]
+        changes = (client.assignments.assign(one, coach) for one in api.world.drivers[:10])
+        began = LoopClock().monotonic()
+        await asyncio.gather(*changes)
+        assert LoopClock().monotonic() - began < 3
+
+
+@virtual
+async def test_a_change_that_is_cancelled_lets_the_next_one_go():
+    async with feed(latency=1.0) as (api, client, _):
+        driver, (first, second, *_) = api.world.drivers[0], api.world.coaches
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.assignments.assign(driver, first), timeout=0.5)
+        assert (await client.assignments.assign(driver, second)).coach_id == second
+        assert not client.assignments._changing
 
 
 @pytest.mark.parametrize("absent", ["null", '""'])

@@ -16,9 +16,10 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from coachstream import Page, SystemClock
-from coachstream.cli import demo, main, tail
-from coachstream.emulator import Emulator, World, malformed_session
+from coachstream import CoachStreamError, Page, SystemClock
+from coachstream.cli import demo, main, running, tail
+from coachstream.emulator import Emulator, World, malformed_session, refuse
+from tests.support import payloads
 
 SELF = [sys.executable, "-W", "error", "-c", "from coachstream.cli import main; main()"]
 ENVIRONMENT = {**os.environ, "SAMSARA_API_TOKEN": "tok-tok-token"}
@@ -66,6 +67,77 @@ def url() -> Iterator[str]:
     yield usage.split()[-1]
     server.send_signal(signal.SIGTERM)
     assert finish(server) == (143, "", "")
+
+
+# all
+
+
+@pytest.mark.parametrize("command", ["tail", "demo"])
+def test_a_closed_output_is_reported_in_one_line(command):
+    done = subprocess.run(  # runs only this package
+        ["/bin/sh", "-c", '"$@" >&-', "sh", *SELF, command],
+        check=False,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+        text=True,
+        timeout=TIMEOUT,
+    )
+    assert done.returncode == 2
+    assert lines_of(done.stderr) == ["Error: the standard output is closed."]
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("demo", "--seconds"),
+        ("demo", "--sessions"),
+        ("emulate", "--speed"),
+        ("emulate", "--changes-per-hour"),
+        ("emulate", "--sessions"),
+        ("emulate", "--drivers"),
+        ("tail", "--poll-interval"),
+    ],
+)
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e300", "-1", f"1{'0' * 400}"])
+def test_an_odd_number_is_refused_in_words_that_name_the_option(command, option, number):
+    if (option, number) == ("--poll-interval", "1e300"):
+        return  # as good as for ever
+    result = CliRunner(env=ENVIRONMENT).invoke(main, [command, option, number])
+    assert result.exit_code == 2, result.output
+    assert option in result.stderr
+    assert result.stdout == ""
+
+
+def test_more_changes_than_the_emulator_can_make_are_refused():
+    fast = ["--speed", "10000", "--changes-per-hour", "3600"]
+    result = CliRunner().invoke(main, ["emulate", *fast])
+    assert result.exit_code == 2
+    assert "--speed and --changes-per-hour" in result.stderr
+
+
+def test_an_error_has_no_escape_sequences():
+    @main.command("odd")
+    def odd():
+        async def fail():
+            raise CoachStreamError("one\x1b[2J\x07two\r\nthree\x9b31m")
+
+        running.run(fail())
+
+    try:
+        result = CliRunner().invoke(main, ["odd"])
+    finally:
+        main.commands.pop("odd")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: one [2J two three 31m\n"
+
+
+async def test_a_refusal_shows_no_escape_sequences():
+    body = json.dumps({"message": "no \x1b]0;x\x07 such\x1b[2Jthing", "requestId": "\x1b[1mr"})
+    async with Emulator(World(sessions=0), faults=[refuse(403, body=body)] * 2) as api:
+        code, _, err = await run_in_thread("tail", "--base-url", api.url)
+    assert code == 1
+    assert err.splitlines()[-1].startswith("Error: ")
+    assert err.splitlines()[-1].isprintable()
 
 
 # demo
@@ -176,6 +248,15 @@ async def test_tail_writes_a_malformed_session_and_logs_a_warning():
     assert written[0]["updatedAtTime"] == "yesterday"
     assert len(lines_of(err)) == 1
     assert "malformed session" in err
+
+
+async def test_tail_writes_what_is_no_json_as_a_json_string():
+    odd = b'{"id":"7","severity":NaN}'
+    body = payloads.page(payloads.SESSION, "odd", hasNextPage=False).replace(b'"odd"', odd)
+    async with Emulator(World(sessions=0), faults=[refuse(200, body=body)]) as api:
+        code, out, _ = await run_in_thread("tail", "--base-url", api.url, "--until", "0m")
+    assert code == 0
+    assert [json.loads(line) for line in out.splitlines()] == [payloads.SESSION, odd.decode()]
 
 
 # tail: how it ends

@@ -289,3 +289,10 @@ async def test_a_disk_that_hangs_ends_in_an_error(tmp_path, monkeypatch):
     assert loop.time() - began < 1
     go_on.set()
     assert await names(ledger) == ["a"]
+
+
+async def test_a_missing_directory_is_created(tmp_path):
+    ledger = FileLedger(tmp_path / "not" / "there" / "failed.jsonl")
+    assert await names(ledger) == []
+    await ledger.add(failed("1"))
+    assert await names(ledger) == ["1"]

@@ -739,11 +739,11 @@ def test_a_time_out_at_the_end_of_a_bounded_stream_loses_nothing(step):
 
 
 @virtual
-async def test_a_session_whose_time_has_no_zone_is_malformed_and_no_more():
+async def test_a_session_whose_time_is_none_is_malformed_and_no_more():
     async def settle(error):
         assert error.updated_at_time is None
 
-    faults = [malformed_session(updatedAtTime="2026-01-01T00:00:00")]
+    faults = [malformed_session(updatedAtTime="2026-13-01T00:00:00")]
     async with feed(quiet_world(3), faults=faults) as (_, client, _):
         stream = client.sessions.stream(start_time=LONG_AGO, on_malformed=settle)
         assert len(await until_quiet(stream)) == 2

@@ -1,11 +1,12 @@
-"""A pytest plugin: a test fails if the token is anywhere in its output.
+"""A pytest plugin: a test fails if a token, or a note about a driver, is in its output.
 
 The plugin searches all that pytest captures or reports, every log record of the library at any
-level, and every event with text from outside. A test that reads output itself, such as that of a
-process it started, must search it itself.
+level, and every event. A test that reads output itself, such as that of a process it started, must
+search it itself. What pytest reports of a failed test may show notes, but no token.
 """
 
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +25,21 @@ SECRETS = (
     "secret-token",
 )
 """The tokens that tests use; these texts occur nowhere else."""
+NOTES = (
+    "Need to wear seatbelt",  # tests.support.payloads; the others are the emulator's
+    "Keep four seconds to",
+    "the sun was low",
+    "losgefahren",
+    "cintur\u00f3n",
+    "\u30b7\u30fc\u30c8\u30d9\u30eb\u30c8",
+    "and a tie",
+    "Rolling stop at 5th",
+)
+"""A part of each note in the sessions of tests."""
+SESSION_TEXT = re.compile(
+    r"""(session_?note|coachable_?behavior_?type|behaviors)["']? ?[:=](?![:=])""", re.IGNORECASE
+)
+"""Matches a session's JSON and a full repr of one. Errors may name a field: ``$.sessionNote``."""
 QUOTING_FIELDS = ("error", "reason", "request_id", "name")
 """Fields of events that may hold text from outside."""
 
@@ -35,6 +51,13 @@ def leaks(text: str) -> bool:
     return any(secret in text for secret in SECRETS)
 
 
+def shows_notes(text: str) -> bool:
+    """Return whether a note, a behavior or a session's JSON is in the text."""
+    escaped = text.encode().decode("unicode_escape", errors="replace") if "\\u" in text else ""
+    found = any(note in text or note in escaped for note in NOTES)
+    return found or SESSION_TEXT.search(text) is not None
+
+
 class SearchingHandler(logging.Handler):
     """Records each log record that contains a token."""
 
@@ -42,7 +65,7 @@ class SearchingHandler(logging.Handler):
         text = f"{record.getMessage()} {record.args!r}"
         if record.exc_info:
             text += logging.Formatter().formatException(record.exc_info)
-        if leaks(text):
+        if leaks(text) or shows_notes(text):
             _found.append(f"a log record of {record.name}")
 
 
@@ -55,6 +78,8 @@ def searching(observer: Observer) -> Observer:
             quoted = getattr(event, field, None)
             if quoted is not None and (leaks(_text(quoted)) or leaks(repr(quoted))):
                 _found.append(f"{field} of {type(event).__name__}")
+        if shows_notes(repr(event)):
+            _found.append(f"the repr of {type(event).__name__}")
         deliver(event)
 
     return observe
@@ -89,7 +114,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Search a phase of a test after it has ended."""
     report: pytest.TestReport = yield
     # Later phases repeat the sections of earlier ones.
-    sections = [name for name, text in report.sections if leaks(text)]
+    sections = [name for name, text in report.sections if leaks(text) or shows_notes(text)]
     where = [name for name in sections if name.endswith(report.when)]
     if leaks(report.longreprtext):
         where.append("the report itself")
@@ -97,6 +122,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     _found.clear()
     if where:
         report.outcome = "failed"
-        report.longrepr = f"{item.nodeid} shows the token, in: {', '.join(where)}"
-        report.sections = [one for one in report.sections if not leaks(one[1])]
+        report.longrepr = f"{item.nodeid} shows the token or a note, in: {', '.join(where)}"
+        report.sections = [one for one in report.sections if one[0] not in sections]
     return report

@@ -112,6 +112,31 @@ def test_the_fixture_serves_every_kind_of_test(run, tests, arguments):
     assert counts(run({"test_it.py": READ + SYNC + tests}, *arguments)) == "2 passed"
 
 
+REAL_TIME = """
+import asyncio
+from datetime import timedelta
+
+from coachstream import Client, SystemClock
+
+def test_a_stream_by_the_real_clock_finds_the_sessions(samsara):
+    now = SystemClock().now()
+
+    async def read():
+        async with Client("any", base_url=samsara.url) as client:
+            stream = client.sessions.stream(start_time=now - timedelta(days=91), end_time=now)
+            return [session.updated_at_time async for session in stream]
+
+    times = asyncio.run(read())
+    assert len(times) == 50
+    assert all(now - timedelta(days=91) < time <= now for time in times)
+    assert abs(samsara.now - now) < timedelta(minutes=1)
+"""
+
+
+def test_the_fixture_runs_in_real_time(run):
+    assert counts(run({"test_it.py": REAL_TIME})) == "1 passed"
+
+
 MARKED = """
 import pytest
 

@@ -144,6 +144,7 @@ BAD_SESSIONS = {
     "empty driver": ("driver_ids", {"driver_ids": ["1", ""]}),
     "blank driver": ("driver_ids", {"driver_ids": [" "]}),
     "comma": ("driver_ids", {"driver_ids": ["1,2"]}),
+    "comma in the second": ("driver_ids", {"driver_ids": ["1", "2,3"]}),
     "number": ("driver_ids", {"driver_ids": [1]}),
     "one driver": ("driver_ids", {"driver_ids": "123"}),
     "unordered": ("driver_ids", {"driver_ids": {"1", "2"}}),

@@ -1,0 +1,57 @@
+"""Deliberate breaks of ``assignments``."""
+
+from tests.breaks.mutation import Mutation
+
+_TESTS = ("tests/assignments/test_endpoint.py",)
+
+MUTATIONS = (
+    Mutation(
+        "an empty page of assignments moves the cursor",
+        "assignments/listing",
+        "        self._cursor = cursor\n",
+        "        self._cursor = cursor if page else self._cursor\n",
+        _TESTS,
+    ),
+    Mutation(
+        "a malformed assignment does not end the list",
+        "assignments/listing",
+        "            self._page.popleft()  # raised once",
+        "            self._page.clear()  # raised once",
+        _TESTS,
+    ),
+    Mutation(
+        "two tasks can't read one list",
+        "assignments/listing",
+        "        if self._busy:",
+        "        if self._busy and self._ended:",
+        _TESTS,
+    ),
+    Mutation(
+        "a list that nobody holds stops asking",
+        "assignments/listing",
+        "        self._fetching.abandon()\n",
+        "        self._ended = True\n",
+        _TESTS,
+    ),
+    Mutation(
+        "a change is not made again for its response",
+        "assignments/endpoint",
+        "            except UndecodableError:\n",
+        "            except ZeroDivisionError:\n",
+        _TESTS,
+    ),
+    Mutation(
+        "changes of one driver are made one at a time",
+        "assignments/endpoint",
+        "self._changing.setdefault(driver_id, asyncio.Lock())",
+        "self._changing.setdefault(query, asyncio.Lock())",
+        _TESTS,
+    ),
+    Mutation(
+        "changes of different drivers do not wait for each other",
+        "assignments/endpoint",
+        "self._changing.setdefault(driver_id, asyncio.Lock())",
+        "self._changing.setdefault(PATH, asyncio.Lock())",
+        _TESTS,
+    ),
+)

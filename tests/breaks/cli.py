@@ -1,0 +1,43 @@
+"""Deliberate breaks of ``cli`` and ``testing``: what people run."""
+
+from tests.breaks.mutation import Mutation
+
+_TESTS = ("tests/cli/test_commands.py",)
+
+MUTATIONS = (
+    Mutation(
+        "the fixture samsara runs in real time",
+        "testing/pytest_coachstream",
+        '{"page_size": 20, "now": SystemClock().now()}',
+        '{"page_size": 20}',
+        ("tests/testing/test_plugin.py",),
+    ),
+    Mutation(
+        "NaN is no number for an option",
+        "cli/running",
+        "        if math.isnan(number):\n",
+        "        if math.isinf(number):\n",
+        _TESTS,
+    ),
+    Mutation(
+        "a closed output is reported",
+        "cli/running",
+        "    if sys.stdout is None:\n",
+        "    if sys.stdin is None:\n",
+        _TESTS,
+    ),
+    Mutation(
+        "what is no JSON is written as a string",
+        "cli/tail",
+        '        line = msgspec.json.encode(entry.raw.decode(errors="replace"))\n',
+        "        line = entry.raw\n",
+        _TESTS,
+    ),
+    Mutation(
+        "errors have no escape sequences",
+        "cli/running",
+        "raise click.ClickException(one_line(str(error))) from None",
+        "raise click.ClickException(str(error)) from None",
+        _TESTS,
+    ),
+)

@@ -1,0 +1,118 @@
+"""Log lines, and the reprs of what may get into one, show no notes about people."""
+
+import json
+import logging
+import traceback
+
+import msgspec
+import pytest
+from rich.pretty import pretty_repr
+
+from coachstream import ConnectError, MalformedSessionError, UndecodableError, telemetry
+from coachstream.brief import brief_error
+from coachstream.emulator import World, malformed_session
+from coachstream.observers.logging import log_event
+from coachstream.wire import pages
+from tests.support import payloads
+from tests.support.emulated import LONG_AGO, feed
+from tests.support.leaks import shows_notes
+from tests.support.virtual_time import virtual
+
+NOTE = payloads.SESSION["sessionNote"]
+(SESSION,) = pages.sessions_page(payloads.page(payloads.SESSION)).sessions
+(MALFORMED,) = pages.sessions_page(payloads.page(payloads.SESSION | {"driver": 7})).malformed
+
+
+def raised(error):
+    """The error with a traceback, as a handler raises it."""
+    try:
+        raise error
+    except type(error) as caught:
+        return caught
+
+
+HANDLERS = [
+    ValueError(NOTE),
+    KeyError(SESSION),
+    AssertionError(f"{SESSION}, {SESSION.behaviors}"),
+    MALFORMED,
+]
+
+
+@pytest.mark.parametrize("show", [repr, str, pretty_repr])
+@pytest.mark.parametrize(
+    "value", [SESSION, SESSION.behaviors, pages.sessions_page(payloads.page(payloads.SESSION))]
+)
+def test_the_repr_of_a_session_shows_neither_notes_nor_behaviors(show, value):
+    assert not shows_notes(show(value))
+    assert payloads.UUID in show(value)
+    assert "2019" in show(value)
+
+
+def test_a_malformed_session_keeps_its_bytes_as_an_attribute_alone():
+    assert NOTE in json.loads(MALFORMED.raw)["sessionNote"]
+    for shown in (str(MALFORMED), repr(MALFORMED), *traceback.format_exception(MALFORMED)):
+        assert not shows_notes(shown)
+    assert payloads.UUID in str(MALFORMED)
+
+
+def test_an_odd_id_is_shown_printable_and_cut():
+    error = MalformedSessionError("x", raw=b"", session_id="\x1b[2J\n" + "1" * 10**6)
+    assert str(error).isprintable()
+    assert len(str(error)) < 200
+    assert len(error.session_id or "") > 10**6
+
+
+@pytest.mark.parametrize("error", HANDLERS, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("how", [lambda error: error, raised])
+def test_no_event_and_no_line_shows_what_a_handler_quotes(error, how, caplog):
+    caplog.set_level(logging.DEBUG, "coachstream")
+    events = [
+        telemetry.HandlerFailed(name="n", session_id="s", attempt=1, delay=None, error=how(error)),
+        telemetry.SessionGivenUp(name="n", session_id="s", outcome="parked", error=how(error)),
+        telemetry.ConsumerStopped(name="n", handled=1, given_up=0, unsettled=0, error=how(error)),
+        telemetry.StreamEnded(error=how(error)),
+    ]
+    for event in events:
+        log_event(event)
+        assert not shows_notes(repr(event))
+        assert type(error).__name__ in repr(event)
+        assert msgspec.structs.asdict(event)["error"] is error
+    assert len(caplog.records) == len(events)
+    for record in caplog.records:
+        assert not shows_notes(f"{record.getMessage()} {record.args!r}")
+        assert type(error).__name__ in record.getMessage()
+
+
+def test_an_error_is_shown_with_its_words_or_its_place():
+    assert brief_error(ConnectError("refused")) == "ConnectError: refused"
+    assert brief_error(OSError(28, "No space left")) == "OSError: [Errno 28] No space left"
+    assert brief_error(raised(ValueError(NOTE))).startswith("ValueError in test_brief.py:")
+    assert brief_error(ValueError(NOTE)) == "ValueError"
+    with pytest.raises(UndecodableError) as caught:
+        pages.sessions_page(b"[]")
+    assert brief_error(caught.value) == f"UndecodableError: {caught.value}"
+
+
+def test_the_words_of_a_store_are_shown(caplog):
+    log_event(telemetry.SaveFailed(name="n", attempt=1, delay=1, error=RuntimeError("no space")))
+    log_event(telemetry.LoadFailed(name="n", attempt=1, delay=1, error=RuntimeError("no space")))
+    assert [record.getMessage().count("no space") for record in caplog.records] == [1, 1]
+
+
+@virtual
+async def test_nothing_that_a_stream_shows_has_notes(caplog):
+    caplog.set_level(logging.DEBUG, "coachstream")
+    world = World(sessions=60, changes_per_hour=0)
+    client = {"observer": None}
+    faults = [malformed_session(), malformed_session(updatedAtTime=None)]
+    async with feed(world, faults=faults, client=client, page_size=20) as (api, one, _):
+
+        async def settle(error):
+            assert not shows_notes(f"{error} {error!r}")
+
+        stream = one.sessions.stream(start_time=LONG_AGO, end_time=api.now, on_malformed=settle)
+        async for session in stream:
+            assert not shows_notes(f"{session} {stream} {stream.health} {stream.position}")
+    assert "malformed session" in caplog.text
+    assert not shows_notes(caplog.text)
