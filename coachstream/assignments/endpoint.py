@@ -6,7 +6,7 @@ from functools import partial
 from weakref import WeakValueDictionary
 
 from ..arguments import async_function
-from ..errors import UndecodableError
+from ..errors import ClosedError, CoachStreamError, UndecodableError
 from ..http.rate_limit import Limiter
 from ..http.transport import Transport
 from ..models import CoachAssignment, Driver
@@ -90,12 +90,14 @@ class Assignments:
         """Make ``coach_id`` the coach of ``driver_id``; it replaces any other coach.
 
         Both are Samsara ids: the API documents external ids for the list only. If the server
-        accepts the change and its response can't be decoded, the result has the two ids alone.
+        accepts the change and its response can't be decoded, the result has the two ids alone,
+        unless the list shows another coach; then it is tried again.
 
         Raises:
             InvalidArgumentError: an id is empty or None; to remove a coach, call `unassign`.
             ApiError: the server refused the request, such as `NotFoundError` for an unknown id.
             TransportError: no complete response was received; the change may have been made.
+            UndecodableError: no response can be decoded, and the list has another coach.
             ClosedError: the client is closed.
         """
         return await self._change(queries.assign_query(driver_id, coach_id), driver_id, coach_id)
@@ -114,7 +116,10 @@ class Assignments:
             try:
                 return assignments.assignment_change(body)
             except UndecodableError:
-                # The change is made. A retry would only make it again.
+                # By its status the change is made, and it is made again only if the list denies it:
+                # a proxy may have sent a page of its own.
+                if await self._is_denied(driver_id, coach_id):
+                    raise
                 return CoachAssignment(driver=Driver(driver_id=driver_id), coach_id=coach_id)
 
         async with self._changing.setdefault(driver_id, asyncio.Lock()):
@@ -122,6 +127,17 @@ class Assignments:
             return await self._transport.call(
                 "PUT", PATH, query, limiter=self._limiter, patience=self._patience, read=read
             )
+
+    async def _is_denied(self, driver_id: str, coach_id: str | None) -> bool:
+        """Return whether the list has another coach for the driver."""
+        try:
+            listed = [one async for one in self.list(driver_ids=[driver_id])]
+        except ClosedError:
+            raise
+        except CoachStreamError:
+            return False
+        coaches = [one.coach_id for one in listed if one.driver.driver_id == driver_id]
+        return coach_id not in (coaches or [None])
 
 
 async def _read_page(body: bytes) -> AssignmentPage:

@@ -16,7 +16,7 @@ from coachstream import (
     StreamInUseError,
     UndecodableError,
 )
-from coachstream.emulator import World, cut_short, hang_up, refuse, serve
+from coachstream.emulator import World, cut_short, garble, hang_up, refuse, serve
 from tests.support import payloads
 from tests.support.emulated import TOKEN, feed, most_in_a_second
 from tests.support.virtual_time import LoopClock, pass_time, virtual
@@ -263,14 +263,33 @@ async def test_a_list_that_nobody_holds_stops_asking():
 def test_a_change_that_is_made_is_never_made_again_for_its_response(status, body):
     @virtual
     async def run():
-        async with feed(faults=[refuse(status, body=body)] * 2) as (api, client, _):
+        odd = refuse(status, body=body)
+        faults = [odd, listed_page(assignment("1", coachId="2")), odd, listed_page()]
+        async with feed(faults=faults) as (api, client, _):
             assigned = await client.assignments.assign("1", "2")
             assert (assigned.driver.driver_id, assigned.coach_id) == ("1", "2")
             unassigned = await client.assignments.unassign("1")
             assert (unassigned.driver.driver_id, unassigned.coach_id) == ("1", None)
-            assert len(api.requests) == 2
+            assert [one.method for one in api.requests] == ["PUT", "GET", "PUT", "GET"]
 
     run()
+
+
+@virtual
+async def test_a_change_is_made_again_if_the_list_shows_that_it_was_not():
+    async with feed(faults=[garble(), serve(), garble()]) as (api, client, _):
+        driver, coach = api.world.drivers[0], api.world.coaches[0]
+        await client.assignments.assign(driver, coach)
+        assert api.world.assignments[driver] == coach
+        await client.assignments.unassign(driver)
+        assert driver not in api.world.assignments
+
+
+@virtual
+async def test_a_change_counts_as_made_if_the_list_can_not_be_read():
+    async with feed(faults=[refuse(204), refuse(403)]) as (api, client, _):
+        assert (await client.assignments.assign("1", "2")).coach_id == "2"
+        assert len(api.requests) == 2
 
 
 @virtual

@@ -36,8 +36,15 @@ MUTATIONS = (
     Mutation(
         "a change is not made again for its response",
         "assignments/endpoint",
-        "            except UndecodableError:\n",
-        "            except ZeroDivisionError:\n",
+        "                if await self._is_denied(driver_id, coach_id):",
+        "                if True:",
+        _TESTS,
+    ),
+    Mutation(
+        "a change that was not made is made again",
+        "assignments/endpoint",
+        "        return coach_id not in (coaches or [None])\n",
+        "        return False\n",
         _TESTS,
     ),
     Mutation(
