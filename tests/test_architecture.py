@@ -13,7 +13,8 @@ import coachstream
 PACKAGE = Path(coachstream.__file__).parent
 
 LAYERS = [
-    {"_version", "errors"},
+    {"_version", "text"},
+    {"errors"},
     {"models", "clock", "arguments"},
     {"telemetry", "retry"},
     {"tasks", "observers", "wire"},
@@ -56,6 +57,7 @@ PURE = {
     "models",
     "progress.frontier",
     "retry",
+    "text",
     "wire",
 }
 """Modules and subpackages without I/O, clock or event loop."""
