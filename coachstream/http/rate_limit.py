@@ -22,6 +22,12 @@ _SLOWEST = 1 / 32
 """The smallest share of the rate that halving leads to."""
 _RECOVERY = 0.01
 """The share of the rate recovered with each request."""
+_PAUSE = 1.0
+"""Seconds to wait after a 429 that names no time: the limits are for one second."""
+
+
+class PausedError(Exception):
+    """The request may not be sent now: a pause began while it waited for its connection."""
 
 
 class Limiter:
@@ -62,30 +68,34 @@ class Limiter:
 
         Making a connection takes time. Requests that had to wait for one would otherwise catch up
         with those that had one, or be sent during a pause.
-        """
-        while (wait := self._next_send() - clock.monotonic()) > 0:
-            await clock.sleep(wait)  # then check again: the loop may have been blocked meanwhile
-        self._sent_at = clock.monotonic()
 
-    def _next_send(self) -> float:
-        return max(self._sent_at + self._spacing, self._paused_until)
+        Raises:
+            PausedError: there is a pause now. It may be long, so wait for another slot instead of
+                keeping a connection, and the time-out of the response running.
+        """
+        while True:  # check again after a wait: the loop may have been blocked meanwhile
+            if self._paused_until > clock.monotonic():
+                raise PausedError
+            if (wait := self._sent_at + self._spacing - clock.monotonic()) <= 0:
+                break
+            await clock.sleep(wait)
+        self._sent_at = clock.monotonic()
 
     def paused_for(self, clock: Clock) -> float:
         """Return the seconds until the pause is over; 0 or less: there is none."""
         return max(self._paused_until, self._slowed_until) - clock.monotonic()
 
-    def pause(self, seconds: float, clock: Clock) -> None:
-        """Make everyone wait, for ``seconds`` at least."""
-        self._paused_until = max(self._paused_until, clock.monotonic() + seconds)
-
-    def slow_down(self, sent_at: float, clock: Clock) -> None:
-        """Halve the pace, because a request sent at ``sent_at`` was one too many.
+    def refused(self, retry_after: float | None, *, sent_at: float, clock: Clock) -> None:
+        """Make everyone wait because of a 429, as long as it says, and halve the pace.
 
         Several requests under way may be refused for one and the same excess. So only a request
         that was sent after the last halving halves the pace again.
         """
+        now = clock.monotonic()
+        seconds = _PAUSE if retry_after is None else retry_after
+        self._paused_until = max(self._paused_until, now + seconds)
         if sent_at >= self._slowed_at:
-            self._slowed_at = clock.monotonic()
+            self._slowed_at = now
             self.pace = max(_SLOWEST, self.pace / 2)
 
 
