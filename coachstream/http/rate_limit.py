@@ -5,11 +5,14 @@ use them up too: a 429 is ordinary. Then every caller waits until the time the s
 pace halves, and it recovers a little with every request.
 """
 
+import asyncio
+
 import anyio
 from aiolimiter import AsyncLimiter
 
 from ..arguments import positive
 from ..clock import Clock
+from ..errors import InvalidArgumentError
 
 SESSIONS_PER_SECOND = 5.0
 """Documented for ``GET /coaching/sessions/stream`` in Samsara's OpenAPI description."""
@@ -33,14 +36,15 @@ class PausedError(Exception):
 class Limiter:
     """One of the server's limits, shared by every request that counts towards it.
 
-    It belongs to one event loop.
+    It belongs to one event loop, and to another one when that has ended.
     """
 
     def __init__(self, rate: float | None) -> None:
         self._spacing = 0.0 if rate is None else (1 + _MARGIN) / rate
-        # A bucket of one spaces requests evenly; a bucket of five would let nine out in a second.
-        self._bucket = None if rate is None else AsyncLimiter(1, self._spacing)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._bucket: AsyncLimiter | None = None
         self._queue = anyio.Lock(fast_acquire=True)  # uncontended, it does not yield to the loop
+        self._due = float("inf")  # when the request that is first in the queue should go on
         self._paused_until = float("-inf")  # as the server said
         self._slowed_until = float("-inf")  # as the lowered pace requires
         self._slowed_at = float("-inf")
@@ -49,19 +53,50 @@ class Limiter:
         """The share of the full rate in use."""
 
     async def acquire(self, clock: Clock) -> None:
-        """Wait for the next slot; first come, first served."""
+        """Wait for the next slot; first come, first served.
+
+        Raises:
+            InvalidArgumentError: another event loop uses this limit.
+        """
+        self._belong_to(asyncio.get_running_loop())
         async with self._queue:
-            while True:
-                while (wait := self.paused_for(clock)) > 0:
-                    await clock.sleep(wait)
-                if self._bucket is not None:
-                    await self._bucket.acquire()
-                if self.paused_for(clock) <= 0:
-                    break
-                # Paused while waiting for the bucket: that slot is spent, take another.
+            try:
+                await self._wait_for_slot(clock)
+            finally:
+                self._due = float("inf")
             if self.pace < 1:
                 self._slowed_until = clock.monotonic() + self._spacing / self.pace
                 self.pace = min(1.0, self.pace + _RECOVERY)
+
+    def overdue(self, clock: Clock) -> float:
+        """Return the seconds since somebody should have got a slot; 0 or less: nobody should."""
+        return clock.monotonic() - self._due
+
+    def _belong_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take what waits from the running loop; one queue can't wake tasks of two."""
+        if loop is self._loop:
+            return
+        if self._loop is not None and self._loop.is_running():
+            raise InvalidArgumentError(
+                "rate_limits",
+                "another event loop is using them; clients on different loops can't share limits",
+            )
+        self._loop = loop
+        self._queue = anyio.Lock(fast_acquire=True)
+        # A bucket of one spaces requests evenly; a bucket of five would let nine out in a second.
+        self._bucket = AsyncLimiter(1, self._spacing) if self._spacing else None
+
+    async def _wait_for_slot(self, clock: Clock) -> None:
+        while True:
+            while (wait := self.paused_for(clock)) > 0:
+                self._due = clock.monotonic() + wait
+                await clock.sleep(wait)
+            if self._bucket is not None:
+                self._due = clock.monotonic() + self._spacing
+                await self._bucket.acquire()
+            if self.paused_for(clock) <= 0:
+                return
+            # Paused while waiting for the bucket: that slot is spent, take another.
 
     async def before_sending(self, clock: Clock) -> None:
         """Wait until the request may be sent on its connection.
@@ -102,8 +137,8 @@ class Limiter:
 class RateLimits:
     """Requests per second; None: unlimited.
 
-    Several clients given one object share its limits. None is for servers of your own: Samsara
-    enforces its limits.
+    Several clients given one object share its limits, if they are on one event loop. None is for
+    servers of your own: Samsara enforces its limits.
 
     Raises:
         InvalidArgumentError: a rate is not a positive number.

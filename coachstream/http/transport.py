@@ -19,7 +19,7 @@ from ..errors import (
     UndecodableError,
 )
 from ..retry import Patience, RetryPolicy
-from ..tasks import Runtime, supervised
+from ..tasks import OVERDUE, Runtime, Watch, supervised
 from ..telemetry import (
     LimitLowered,
     Observer,
@@ -178,7 +178,15 @@ class Transport:
     async def _turn(self, request: _Request) -> None:
         if (paused := request.limiter.paused_for(self._clock)) > 0:
             request.observe(Throttled(route=request.route, delay=paused))
-        await request.limiter.acquire(self._clock)
+        watch = Watch(
+            "a slot of the rate limiter",
+            self._runtime.observed_by(request.observe),
+            is_late=lambda: request.limiter.overdue(self._clock) > OVERDUE,
+        )
+        try:
+            await request.limiter.acquire(self._clock)
+        finally:
+            watch.end()
 
     async def _token(self, request: _Request) -> Secret:
         if (token := self._credentials.ready) is not None:

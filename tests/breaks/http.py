@@ -15,7 +15,7 @@ MUTATIONS = (
         "http/transport",
         "        with anyio.move_on_after(self.timeout + self._grace):",
         "        with anyio.move_on_after(1e9):",
-        ("tests/guarantees/test_it_never_stalls_in_silence.py",),
+        ("tests/http/test_transport.py",),
     ),
     Mutation(
         "the rate limit is kept",
@@ -27,7 +27,7 @@ MUTATIONS = (
     Mutation(
         "the bucket spaces requests",
         "http/rate_limit",
-        "self._bucket = None if rate is None else AsyncLimiter(1, self._spacing)",
+        "self._bucket = AsyncLimiter(1, self._spacing) if self._spacing else None",
         "self._bucket = None",
         ("tests/http/test_rate_limit.py",),
     ),
@@ -63,7 +63,7 @@ MUTATIONS = (
         "everybody waits before a 429's body has been read",
         "http/exchange",
         "sending.refused(response.headers)",
-        "await _excerpt(response); sending.refused(response.headers)",
+        "asyncio.get_running_loop().call_later(5.0, sending.refused, response.headers)",
         ("tests/http/test_transport.py",),
     ),
     Mutation(
@@ -205,6 +205,34 @@ MUTATIONS = (
         "http/exchange",
         'if not session.auto_decompress and encoding.lower() != "identity":',
         "if False:",
+        ("tests/http/test_transport.py",),
+    ),
+    Mutation(
+        "one limit on two event loops is refused",
+        "http/rate_limit",
+        "if self._loop is not None and self._loop.is_running():",
+        "if False:",
+        ("tests/http/test_rate_limit.py",),
+    ),
+    Mutation(
+        "a limit may move to the next event loop",
+        "http/rate_limit",
+        "self._queue = anyio.Lock(fast_acquire=True)\n        # A bucket",
+        "# A bucket",
+        ("tests/http/test_rate_limit.py",),
+    ),
+    Mutation(
+        "a wait at the limiter that hangs is reported",
+        "http/transport",
+        "is_late=lambda: request.limiter.overdue(self._clock) > OVERDUE,",
+        "is_late=lambda: False,",
+        ("tests/http/test_transport.py",),
+    ),
+    Mutation(
+        "a long wait at the limiter is not taken for one that hangs",
+        "http/transport",
+        "is_late=lambda: request.limiter.overdue(self._clock) > OVERDUE,",
+        "is_late=lambda: True,",
         ("tests/http/test_transport.py",),
     ),
 )

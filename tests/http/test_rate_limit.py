@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coachstream import InvalidArgumentError, RateLimits
+from coachstream import InvalidArgumentError, RateLimits, SystemClock
 from coachstream.http.rate_limit import Limiter, PausedError
 from coachstream.testing import most_in_a_second
 from tests.support.virtual_time import LoopClock, VirtualLoop, pass_time, virtual
@@ -166,3 +166,41 @@ async def test_a_gate_that_shuts_holds_those_who_are_about_to_depart():
     await asyncio.gather(*tasks)
     assert all(at < 1.55 or at >= 11.55 for at in times)
     assert len([at for at in times if at >= 11.55]) >= 3
+
+
+# Two event loops
+
+
+@pytest.mark.parametrize("rate", [5.0, None])
+def test_a_limit_may_be_used_on_one_event_loop_after_another(rate):
+    limiter = Limiter(rate)
+
+    async def crowd():
+        times = Times()
+        waiting = [asyncio.ensure_future(leave(limiter, times)) for _ in range(5)]
+        await pass_time(0)  # the last of them never get their slot
+        return waiting
+
+    async def few():
+        times = Times()
+        await asyncio.gather(*(leave(limiter, times) for _ in range(3)))
+        return times
+
+    for use in (crowd, few):
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            result = runner.run(use())
+    assert len(result) == 3
+
+
+def test_a_limit_that_another_event_loop_is_using_is_refused_by_name():
+    limiter = Limiter(5.0)
+
+    async def use():
+        await limiter.acquire(SystemClock())
+
+    async def elsewhere():
+        await use()
+        with pytest.raises(InvalidArgumentError, match="^rate_limits: another event loop"):
+            await asyncio.to_thread(asyncio.run, use())
+
+    asyncio.run(elsewhere())

@@ -48,6 +48,7 @@ from coachstream.emulator import (
 )
 from coachstream.http.credentials import Credentials, Secret
 from coachstream.telemetry import (
+    CallOverdue,
     LimitLowered,
     RequestFinished,
     RequestStarted,
@@ -660,23 +661,55 @@ async def test_a_stream_that_is_always_refused_does_not_starve_the_others():
         assert len(served_at) > 30
 
 
+@virtual
+async def test_a_wait_at_the_limiter_that_hangs_is_reported_and_a_long_one_is_not():
+    class Stopping(LoopClock):
+        stopped = False
+
+        async def sleep(self, seconds):
+            await (asyncio.Event().wait() if self.stopped else super().sleep(seconds))
+
+    clock = Stopping()
+    faults = [refuse(429, retry_after=300)] * 2
+    async with feed(faults=faults, client={"clock": clock}) as (api, client, events):
+        await one_page(api, client)
+        assert not [event for event in events if isinstance(event, CallOverdue)]
+        client.assignments._limiter.refused(10, sent_at=0, clock=clock)
+        clock.stopped = True
+        waiting = asyncio.ensure_future(one_page(api, client))
+        await pass_time(70)
+        (overdue,) = [event for event in events if isinstance(event, CallOverdue)]
+        assert overdue.what == "a slot of the rate limiter"
+        waiting.cancel()
+        await asyncio.wait((waiting,))
+
+
+@virtual
+async def test_a_request_that_outlives_its_time_out_is_abandoned():
+    async with feed(client=ONCE | {"timeout": 10}) as (api, client, _):
+
+        async def hang(*_, **__):
+            await asyncio.Event().wait()
+
+        client._transport._exchange.send = hang  # type: ignore[method-assign]  # the rim
+        with pytest.raises(AnswerTimeoutError, match="after the time-out"):
+            await one_page(api, client)
+        assert LoopClock().monotonic() < 41
+
+
 # How long to go on
 
 
 @virtual
 async def test_give_up_after_counts_from_the_first_failure_not_from_the_queue():
     retry = RetryPolicy(give_up_after=10)
-    faults = [refuse(429, retry_after=60, route="sessions"), serve(), hang_up(), serve()]
-    async with feed(faults=faults, client={"retry": retry}) as (api, client, _):
-        other = client.sessions.stream(start_time=LONG_AGO, poll_interval=1e6)
-        with pytest.raises(coachstream.RateLimitError):  # it would have to wait too long
-            await anext(other)
-        stream = client.sessions.stream(start_time=LONG_AGO)
-        waiting = asyncio.ensure_future(anext(stream))
-        await pass_time(75)  # the wait at the limiter, a page, a poll, and a lost connection
-        assert not waiting.done()
-        assert [request.status for request in api.requests][:3] == [429, 200, 0]
-        waiting.cancel()
+    faults = [refuse(429, retry_after=60), hang_up()]
+    async with feed(World(sessions=1), faults=faults, client={"retry": retry}) as (api, client, _):
+        with pytest.raises(coachstream.RateLimitError):  # a minute is more than ten seconds
+            await anext(client.sessions.stream(start_time=LONG_AGO))
+        assert await anext(client.sessions.stream(start_time=LONG_AGO))
+        assert [request.status for request in api.requests][:3] == [429, 0, 200]
+        assert api.requests[1].at >= 60
 
 
 @virtual
