@@ -217,8 +217,8 @@ MUTATIONS = (
     Mutation(
         "a limit may move to the next event loop",
         "http/rate_limit",
-        "self._queue = anyio.Lock(fast_acquire=True)\n        # A bucket",
-        "# A bucket",
+        "if self._loop is not None and self._loop.is_running():",
+        "if self._loop is not None:",
         ("tests/http/test_rate_limit.py",),
     ),
     Mutation(

@@ -14,7 +14,7 @@ from coachstream import (
     TokenUnavailableError,
     UnauthorizedError,
 )
-from coachstream.emulator import Emulator, refuse
+from coachstream.emulator import Emulator, World, refuse
 from coachstream.telemetry import CallOverdue, RetryScheduled, TokenRenewed
 from tests.support.emulated import LONG_AGO, TOKEN
 from tests.support.virtual_time import LoopClock, pass_time, virtual
@@ -322,7 +322,7 @@ def test_no_stream_dies_of_a_401_while_the_provider_has_a_good_token(life):
     @virtual
     async def run():
         async with (
-            Emulator(token="none yet") as api,
+            Emulator(World(sessions=0, changes_per_hour=0), token="none yet") as api,
             client_of(api, ShortLived(api, life)) as client,
         ):
             streams = [client.sessions.stream(start_time=LONG_AGO) for _ in range(30)]
@@ -332,12 +332,25 @@ def test_no_stream_dies_of_a_401_while_the_provider_has_a_good_token(life):
                     pass
 
             tasks = [asyncio.ensure_future(follow(stream)) for stream in streams]
-            await pass_time(300)
+            await pass_time(60)
             assert not [task.exception() for task in tasks if task.done()]
             refused = [request for request in api.requests if request.status == 401]
             assert 0 < len(refused) < len(api.requests) / 2
 
     run()
+
+
+@virtual
+async def test_a_401_is_final_only_for_the_providers_newest_token():
+    async with Emulator(token="none yet") as api, client_of(api, ShortLived(api, 5)) as client:
+        await one_page(api, client)
+        await pass_time(10)
+        api.faults.append(refuse(429, retry_after=60))
+        # The first is refused. The second gets a new token, and a 429. So the first waits until
+        # that token, which it did not ask for, has expired, too.
+        await asyncio.gather(one_page(api, client), one_page(api, client))
+        statuses = [request.status for request in api.requests]
+        assert statuses == [200, 401, 429, 401, 200, 200]
 
 
 @virtual

@@ -670,9 +670,11 @@ async def test_a_wait_at_the_limiter_that_hangs_is_reported_and_a_long_one_is_no
             await (asyncio.Event().wait() if self.stopped else super().sleep(seconds))
 
     clock = Stopping()
-    faults = [refuse(429, retry_after=300)] * 2
+    faults = [refuse(429, retry_after=300)]
     async with feed(faults=faults, client={"clock": clock}) as (api, client, events):
-        await one_page(api, client)
+        refused = asyncio.ensure_future(one_page(api, client))
+        await pass_time(1)
+        await asyncio.gather(refused, one_page(api, client))
         assert not [event for event in events if isinstance(event, CallOverdue)]
         client.assignments._limiter.refused(10, sent_at=0, clock=clock)
         clock.stopped = True
