@@ -94,7 +94,7 @@ class Client:
         self._tasks = runtime.tasks
         self._transport = Transport(
             url=server_url(region=region, base_url=base_url),
-            credentials=Credentials(token, tasks=runtime.tasks),
+            credentials=Credentials(token, runtime=runtime, within=exchange.timeout + GRACE),
             exchange=exchange,
             grace=GRACE,
             retry=retry,
@@ -106,22 +106,23 @@ class Client:
         self.assignments = Assignments(
             transport=self._transport,
             limiter=limits.assignments,
-            patience=retry.for_a_call(),
+            patience=retry.for_a_call(longest_try=exchange.timeout + GRACE),
             runtime=runtime,
         )
 
     async def aclose(self) -> None:
         """Save positions, cancel what runs and close our connections; twice is harmless.
 
-        A task that waits for a session gets `ClosedError`.
+        A task that waits for a session or a call gets `ClosedError`. A token provider that is at
+        work may finish, for at most ten seconds.
         """
         try:
             await self.sessions.aclose()
         finally:
             # Even while all is being cancelled: nobody else closes what is open now.
             with anyio.CancelScope(shield=True):
-                await self._tasks.aclose()
                 await self._transport.aclose()
+                await self._tasks.aclose()
 
     async def __aenter__(self) -> Self:
         return self

@@ -16,7 +16,7 @@ CoachStreamError
 |   |-- ConnectError             no connection could be made
 |   |-- ConnectionLostError      the connection broke before the response was complete
 |   |-- AnswerTimeoutError       the response took too long
-|   |-- TokenUnavailableError    the token provider failed with a network error
+|   |-- TokenUnavailableError    the token provider failed
 |   `-- PageTooLargeError        the response body is larger than ``max_page_bytes``
 |-- UndecodableError           the response is not what the API documents
 |   `-- MalformedAssignmentError   one assignment of a list can't be decoded
@@ -31,14 +31,15 @@ CoachStreamError
     |-- CorruptCheckpointError   the stored checkpoint is damaged
     `-- NewerCheckpointError     a later version of this library wrote the stored checkpoint
 
-``transient`` is True if the same request may succeed later; only such errors are retried. Which
-statuses are transient follows https://developers.samsara.com/docs/response-codes.
+Only ``transient`` errors are retried (https://developers.samsara.com/docs/response-codes).
 """
 
 import copyreg
 from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar
+
+from .text import printable
 
 EXCERPT_BYTES = 4096
 """An error keeps at most this much of a response's body."""
@@ -202,7 +203,7 @@ class AnswerTimeoutError(TransportError):
 
 
 class TokenUnavailableError(TransportError):
-    """The token provider failed with a network error, so no request was sent."""
+    """The token provider failed, so no request was sent; its failure is the cause."""
 
 
 class PageTooLargeError(TransportError):
@@ -239,8 +240,7 @@ class MalformedSessionError(CoachStreamError):
         session_id: str | None = None,
         updated_at_time: datetime | None = None,
     ) -> None:
-        shown = repr(session_id or "(no id)")[1:-1][:100]  # an odd id may be anything
-        super().__init__(f"session {shown}: {problem}")
+        super().__init__(f"session {printable(session_id or '(no id)')}: {printable(problem)}")
         self.problem = problem
         self.raw = raw
         """The session's own JSON, complete."""

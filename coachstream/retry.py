@@ -29,7 +29,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 8
     """Maximum tries of one call or one handler, the first included. Streams do not count tries."""
     give_up_after: float | timedelta | None = None
-    """A stream gives up after this time without a successful response; None: never."""
+    """A stream or a call gives up when it has failed for this time, counted from its first failure
+    after a success. None: a stream never does, and a call when its ``attempts`` are used up, or
+    would take longer than time-outs and ``max_delay`` alone can make them."""
     first_delay: float | timedelta = 0.5
     """Ceiling of the delay after the first try."""
     max_delay: float | timedelta = 30.0
@@ -52,15 +54,23 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         ceiling = min(seconds("max_delay", self.max_delay), first * 2.0**doublings)
         return max(random.uniform(0.0, ceiling), at_least or 0.0)
 
-    def for_a_call(self) -> "Patience":
-        """Return the limit of a single call: a number of tries."""
-        return Patience(attempts=self.attempts)
+    def for_a_call(self, *, longest_try: float) -> "Patience":
+        """Return the limit of a single call: a number of tries, and a total time.
+
+        Tries of ``longest_try`` seconds and our own delays stay within that time. A server that
+        names a long time to wait does not, nor does a long pause of the rate limit.
+        """
+        total = self.attempts * (longest_try + seconds("max_delay", self.max_delay))
+        return Patience(attempts=self.attempts, seconds=self._give_up_after, total=total)
 
     def for_a_stream(self) -> "Patience":
         """Return the limit of a stream: a time, by default unlimited."""
-        if self.give_up_after is None:
-            return Patience()
-        return Patience(seconds=seconds("give_up_after", self.give_up_after))
+        return Patience(seconds=self._give_up_after)
+
+    @property
+    def _give_up_after(self) -> float | None:
+        given = self.give_up_after
+        return None if given is None else seconds("give_up_after", given)
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,14 +79,18 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int | None = None
     """Maximum tries; None: unlimited."""
     seconds: float | None = None
-    """Maximum time without a successful response; None: unlimited."""
+    """Maximum time from the first failure; None: unlimited."""
+    total: float | None = None
+    """Maximum time from the beginning, the wait at the rate limiter included; None: unlimited."""
 
-    def is_over(self, *, attempt: int, failing_for: float) -> bool:
+    def is_over(self, *, attempt: int, failing_for: float, total: float = 0.0) -> bool:
         """Return whether to give up after failed try number ``attempt``.
 
-        ``failing_for`` is the time in seconds from the last successful response to the end of the
-        next delay, so that no delay ends in giving up.
+        ``failing_for`` is the time in seconds from the first failure, and ``total`` from the
+        beginning, to the end of the next delay, so that no delay ends in giving up.
         """
-        if self.attempts is not None and attempt >= self.attempts:
-            return True
-        return self.seconds is not None and failing_for > self.seconds
+        return (
+            (self.attempts is not None and attempt >= self.attempts)
+            or (self.seconds is not None and failing_for > self.seconds)
+            or (self.total is not None and total > self.total)
+        )

@@ -14,7 +14,8 @@ import coachstream
 PACKAGE = Path(coachstream.__file__).parent
 
 LAYERS = [
-    {"_version", "errors"},
+    {"_version", "text"},
+    {"errors"},
     {"brief"},
     {"models", "arguments", "event"},
     {"clock"},
@@ -60,6 +61,7 @@ PURE = {
     "models",
     "progress.frontier",
     "retry",
+    "text",
     "wire",
 }
 """Modules and subpackages without I/O, clock or event loop."""

@@ -65,3 +65,11 @@ def test_a_malformed_session_is_stored_whole():
 def test_a_bad_argument_is_a_value_error_that_names_it():
     with pytest.raises(ValueError, match="^token: is empty$"):
         raise InvalidArgumentError("token", "is empty")
+
+
+def test_the_message_of_a_malformed_session_is_printable_and_cut():
+    odd = "\x1b[2J\n" + "x" * 60_000
+    error = MalformedSessionError(odd, raw=b"{}", session_id=odd)
+    assert str(error).isprintable()
+    assert len(str(error)) < 1_100
+    assert (error.problem, error.session_id) == (odd, odd)

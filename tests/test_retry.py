@@ -37,9 +37,22 @@ def test_jitter_is_full():
 
 
 def test_a_call_counts_attempts():
-    patience = RetryPolicy(attempts=3).for_a_call()
+    patience = RetryPolicy(attempts=3).for_a_call(longest_try=100)
     assert not patience.is_over(attempt=2, failing_for=1e9)
     assert patience.is_over(attempt=3, failing_for=0)
+
+
+def test_a_call_gives_up_rather_than_wait_longer_than_its_tries_and_delays_could_take():
+    policy = RetryPolicy(attempts=4, max_delay=10)
+    patience = policy.for_a_call(longest_try=100)
+    assert not patience.is_over(attempt=1, failing_for=440, total=440)
+    assert patience.is_over(attempt=1, failing_for=0, total=441)
+
+
+def test_a_call_gives_up_after_the_given_time():
+    patience = RetryPolicy(give_up_after=60).for_a_call(longest_try=100)
+    assert not patience.is_over(attempt=1, failing_for=60)
+    assert patience.is_over(attempt=1, failing_for=60.1)
 
 
 def test_a_stream_never_gives_up_by_default():

@@ -17,6 +17,7 @@ from ..telemetry import (
     HandlersStalled,
     Observer,
     PageRead,
+    RequestFinished,
     RequestStarted,
     RetryScheduled,
     StreamEnded,
@@ -119,7 +120,10 @@ class HealthMonitor:
                     self._enter(StreamState.THROTTLED, now)
                 else:
                     self._enter(StreamState.RETRYING, now, lasting=event.delay)
+            case RequestFinished():
+                self._response_due = None
             case Throttled():
+                self._response_due = None  # it may have been about to be sent
                 self._enter(StreamState.THROTTLED, now)
             case CaughtUp():
                 self._enter(StreamState.IDLE, now, lasting=event.delay)

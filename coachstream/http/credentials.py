@@ -4,17 +4,28 @@ import asyncio
 import inspect
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import SupportsIndex
 
-from ..errors import InvalidArgumentError
-from ..tasks import BackgroundTasks
+from ..errors import (
+    ClosedError,
+    InvalidArgumentError,
+    TokenUnavailableError,
+    UnauthorizedError,
+)
+from ..tasks import Runtime, supervised
 
 VARIABLE = "SAMSARA_API_TOKEN"
 """The environment variable read when no token is given."""
+FINISH_REFRESH = 10.0
+"""Seconds for which a call of the provider may go on when the client closes."""
 
 TokenProvider = Callable[[], Awaitable[str]]
 """Called before the first request, and again after a 401; one call at a time, because an OAuth
-refresh replaces the refresh token too (https://developers.samsara.com/docs/oauth-20)."""
+refresh replaces the refresh token too (https://developers.samsara.com/docs/oauth-20).
+
+If it raises, it is called again as requests are retried. To end the requests instead, because
+there will be no more tokens, raise ``UnauthorizedError(401, "why")``."""
 
 
 class Secret(str):
@@ -35,14 +46,22 @@ class Secret(str):
 class Credentials:
     """The token in use.
 
+    Args:
+        token: The token, its provider, or None for the environment variable.
+        runtime: Where the provider's calls run.
+        within: Seconds after which a call of the provider is cancelled.
+
     Raises:
         InvalidArgumentError: there is no token, or one that can't be sent.
     """
 
-    def __init__(self, token: str | TokenProvider | None, *, tasks: BackgroundTasks) -> None:
+    def __init__(
+        self, token: str | TokenProvider | None, *, runtime: Runtime, within: float
+    ) -> None:
         self._provider: TokenProvider | None = None
         self._token: Secret | None = None
-        self._tasks = tasks
+        self._runtime = runtime
+        self._within = within
         self._refresh: asyncio.Task[Secret] | None = None
         if token is None:
             found = os.environ.get(VARIABLE)
@@ -62,46 +81,70 @@ class Credentials:
         return f"<Credentials from a {'provider' if self._provider else 'string'}>"
 
     @property
-    def known(self) -> Secret | None:
-        """The token in use, if there is one."""
+    def ready(self) -> Secret | None:
+        """The token in use; None: the provider must be called first."""
         return self._token
 
-    async def token(self) -> Secret:
-        """Return the token in use; call the provider if there is none yet."""
-        return self._token if self._token is not None else await self._provide()
+    def refuse(self, token: Secret) -> bool:
+        """Note a 401 for ``token``; return whether there may be another one.
 
-    async def renewed(self, refused: Secret) -> bool:
-        """Call the provider again, unless that has been done; return whether the token changed."""
-        if self._provider is None:
-            return False
-        if self._token == refused:
-            await self._provide()
-        return self._token != refused
-
-    async def _provide(self) -> Secret:
-        """Call the provider, or wait for the call that is running.
-
-        Whoever waits may be cancelled; the provider is not, because a refresh that is cut off can
-        lose the refresh token that the next one needs.
+        Requests under way may all be refused for one and the same token. Only the first of them
+        makes the provider be called again: a token that it gave later is another object.
         """
-        assert self._provider is not None
+        if self._provider is not None and self._token is token:
+            self._token = None
+        return self._provider is not None
+
+    async def token(self) -> Secret:
+        """Return the token in use; if there is none, call the provider or join the running call.
+
+        Whoever waits may be cancelled; the call is not, because a refresh that is cut off can lose
+        the refresh token that the next one needs.
+
+        Raises:
+            TokenUnavailableError: the provider failed.
+            UnauthorizedError: the provider raised it: there will be no more tokens.
+            InvalidArgumentError: the provider is none, or what it returned is no token.
+            ClosedError: the client has been closed.
+        """
+        if self._token is not None:
+            return self._token
         if self._refresh is None or self._refresh.done():
-            self._refresh = self._tasks.start(_provided(self._provider))
+            self._refresh = self._runtime.tasks.start(self._renew())
         refresh = self._refresh
         await asyncio.wait((refresh,))
-        self._token = refresh.result()
+        if refresh.cancelled():
+            raise ClosedError("the client was closed meanwhile")
+        return refresh.result()
+
+    async def _renew(self) -> Secret:
+        """Call the provider, and keep the token even if nobody waits for it any more."""
+        assert self._provider is not None
+        # Each request that waits reports what is overdue to its own observer.
+        quiet = self._runtime.observed_by(lambda _: None)
+        try:
+            self._token = await supervised(
+                partial(_provided, self._provider),
+                "the token provider",
+                quiet,
+                within=self._within,
+                finish_within=FINISH_REFRESH,
+            )
+        except (InvalidArgumentError, UnauthorizedError):
+            raise
+        except Exception as error:
+            # Its words may hold the secrets of an OAuth client, and go to the log.
+            raise TokenUnavailableError(
+                f"the token provider failed: {type(error).__name__}"
+            ) from error
         return self._token
 
 
 async def _provided(provider: TokenProvider) -> Secret:
-    try:
-        token = provider()
-        if not inspect.isawaitable(token):
-            raise InvalidArgumentError("token", "the provider is not an async function")
-        return _checked(_secret(await token), "the provider's is")
-    except StopAsyncIteration as stop:
-        # It would end the loop over a stream as if there were no more sessions.
-        raise RuntimeError("the token provider has no more tokens") from stop
+    token = provider()
+    if not inspect.isawaitable(token):
+        raise InvalidArgumentError("token", "the provider is not an async function")
+    return _checked(_secret(await token), "the provider's is")
 
 
 def _secret(token: object) -> Secret:

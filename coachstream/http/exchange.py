@@ -4,6 +4,7 @@ Whatever goes wrong comes out as one of this library's errors. None of them lead
 which hold the request's headers and the token among them.
 """
 
+import asyncio
 import platform
 import re
 from collections.abc import Mapping
@@ -21,9 +22,11 @@ from ..errors import (
     ClosedError,
     ConnectError,
     ConnectionLostError,
+    InvalidArgumentError,
     PageTooLargeError,
     TransportError,
 )
+from ..text import printable
 from ..wire import refusals
 from .credentials import Secret
 from .rate_limit import Limiter
@@ -94,12 +97,14 @@ class Exchange:
         Raises:
             TransportError: no response came, or not a whole one.
             ClosedError: this, or the caller's session, has been closed.
+            InvalidArgumentError: the caller's session can't be used.
+            PausedError: the request was not sent, because a pause of the limiter began.
         """
         session = self._session()
-        headers = {**self._headers, "Authorization": Secret(f"Bearer {token}")}
+        headers = self._headers
         if not session.auto_decompress:
-            headers["Accept-Encoding"] = "identity"
-        sending = _Sending(limiter, self._clock)
+            headers = {**headers, "Accept-Encoding": "identity"}
+        sending = _Sending(token, limiter, self._clock)
         try:
             async with session.request(
                 method,
@@ -114,6 +119,8 @@ class Exchange:
                     # Before its body is read, which may take long: no other request may be sent.
                     sending.refused(response.headers)
                 good = 200 <= response.status < 300
+                if good:
+                    _check_encoding(session, response)
                 body = await (self._whole(response) if good else _excerpt(response))
                 return Response(response.status, response.headers, body)
         except NETWORK_ERRORS as error:
@@ -134,6 +141,8 @@ class Exchange:
             self._http = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         if self._http.closed:
             raise ClosedError("the aiohttp session given as http is closed")
+        if self._http._loop is not asyncio.get_running_loop():  # noqa: SLF001  # its public name is deprecated
+            raise InvalidArgumentError("http", "an aiohttp session is for one event loop only")
         return self._http
 
     async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
@@ -159,9 +168,13 @@ class _Sending:
     would bypass the limiter and telemetry. aiohttp repeats on errors of its own only, so this
     middleware translates them to ours. A middleware given with a request replaces the session's
     own, so those are passed on; there is no public name for them.
+
+    The token is added here, too: aiohttp refuses to send one beside the credentials that a session
+    has of its own, or finds in a ``.netrc``. This replaces them.
     """
 
-    def __init__(self, limiter: Limiter, clock: Clock) -> None:
+    def __init__(self, token: Secret, limiter: Limiter, clock: Clock) -> None:
+        self._authorization = Secret(f"Bearer {token}")
         self._limiter = limiter
         self._clock = clock
         self._sent_at = clock.monotonic()
@@ -172,6 +185,7 @@ class _Sending:
         async def handle(
             request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
         ) -> aiohttp.ClientResponse:
+            request.headers["Authorization"] = self._authorization
             send = request.send
 
             async def send_in_turn(conn: Connection) -> aiohttp.ClientResponse:
@@ -192,8 +206,18 @@ class _Sending:
     def refused(self, headers: Mapping[str, str]) -> None:
         """Make everyone wait as long as a 429 says."""
         delay = refusals.retry_after(headers, now=self._clock.now())
-        self._limiter.pause(delay or 0.0, self._clock)
-        self._limiter.slow_down(self._sent_at, self._clock)
+        self._limiter.refused(delay, sent_at=self._sent_at, clock=self._clock)
+
+
+def _check_encoding(session: aiohttp.ClientSession, response: aiohttp.ClientResponse) -> None:
+    """Raise an error, if the body comes compressed and the caller's session leaves it so."""
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if not session.auto_decompress and encoding.lower() != "identity":
+        raise InvalidArgumentError(
+            "http",
+            "this aiohttp session has auto_decompress=False, but the server compresses its "
+            f"responses all the same ({printable(encoding, 20)})",
+        )
 
 
 async def _excerpt(response: aiohttp.ClientResponse) -> bytes:
@@ -230,4 +254,4 @@ def _own_words(error: Exception) -> str:
         return str(error)  # the system's own words
     text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
     text = re.sub(r"^\d+, message:\s*", "", text)
-    return _QUOTATION.split(text, maxsplit=1)[0].rstrip(": ")
+    return printable(_QUOTATION.split(text, maxsplit=1)[0].rstrip(": "))

@@ -5,11 +5,14 @@ use them up too: a 429 is ordinary. Then every caller waits until the time the s
 pace halves, and it recovers a little with every request.
 """
 
+import asyncio
+
 import anyio
 from aiolimiter import AsyncLimiter
 
 from ..arguments import positive
 from ..clock import Clock
+from ..errors import InvalidArgumentError
 
 SESSIONS_PER_SECOND = 5.0
 """Documented for ``GET /coaching/sessions/stream`` in Samsara's OpenAPI description."""
@@ -22,19 +25,26 @@ _SLOWEST = 1 / 32
 """The smallest share of the rate that halving leads to."""
 _RECOVERY = 0.01
 """The share of the rate recovered with each request."""
+_PAUSE = 1.0
+"""Seconds to wait after a 429 that names no time: the limits are for one second."""
+
+
+class PausedError(Exception):
+    """The request may not be sent now: a pause began while it waited for its connection."""
 
 
 class Limiter:
     """One of the server's limits, shared by every request that counts towards it.
 
-    It belongs to one event loop.
+    It belongs to one event loop, and to another one when that has ended.
     """
 
     def __init__(self, rate: float | None) -> None:
         self._spacing = 0.0 if rate is None else (1 + _MARGIN) / rate
-        # A bucket of one spaces requests evenly; a bucket of five would let nine out in a second.
-        self._bucket = None if rate is None else AsyncLimiter(1, self._spacing)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._bucket: AsyncLimiter | None = None
         self._queue = anyio.Lock(fast_acquire=True)  # uncontended, it does not yield to the loop
+        self._due = float("inf")  # when the request that is first in the queue should go on
         self._paused_until = float("-inf")  # as the server said
         self._slowed_until = float("-inf")  # as the lowered pace requires
         self._slowed_at = float("-inf")
@@ -43,57 +53,92 @@ class Limiter:
         """The share of the full rate in use."""
 
     async def acquire(self, clock: Clock) -> None:
-        """Wait for the next slot; first come, first served."""
+        """Wait for the next slot; first come, first served.
+
+        Raises:
+            InvalidArgumentError: another event loop uses this limit.
+        """
+        self._belong_to(asyncio.get_running_loop())
         async with self._queue:
-            while True:
-                while (wait := self.paused_for(clock)) > 0:
-                    await clock.sleep(wait)
-                if self._bucket is not None:
-                    await self._bucket.acquire()
-                if self.paused_for(clock) <= 0:
-                    break
-                # Paused while waiting for the bucket: that slot is spent, take another.
+            try:
+                await self._wait_for_slot(clock)
+            finally:
+                self._due = float("inf")
             if self.pace < 1:
                 self._slowed_until = clock.monotonic() + self._spacing / self.pace
                 self.pace = min(1.0, self.pace + _RECOVERY)
+
+    def overdue(self, clock: Clock) -> float:
+        """Return the seconds since somebody should have got a slot; 0 or less: nobody should."""
+        return clock.monotonic() - self._due
+
+    def _belong_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take what waits from the running loop; one queue can't wake tasks of two."""
+        if loop is self._loop:
+            return
+        if self._loop is not None and self._loop.is_running():
+            raise InvalidArgumentError(
+                "rate_limits",
+                "another event loop is using them; clients on different loops can't share limits",
+            )
+        self._loop = loop
+        self._queue = anyio.Lock(fast_acquire=True)
+        # A bucket of one spaces requests evenly; a bucket of five would let nine out in a second.
+        self._bucket = AsyncLimiter(1, self._spacing) if self._spacing else None
+
+    async def _wait_for_slot(self, clock: Clock) -> None:
+        while True:
+            while (wait := self.paused_for(clock)) > 0:
+                self._due = clock.monotonic() + wait
+                await clock.sleep(wait)
+            if self._bucket is not None:
+                self._due = clock.monotonic() + self._spacing
+                await self._bucket.acquire()
+            if self.paused_for(clock) <= 0:
+                return
+            # Paused while waiting for the bucket: that slot is spent, take another.
 
     async def before_sending(self, clock: Clock) -> None:
         """Wait until the request may be sent on its connection.
 
         Making a connection takes time. Requests that had to wait for one would otherwise catch up
         with those that had one, or be sent during a pause.
-        """
-        while (wait := self._next_send() - clock.monotonic()) > 0:
-            await clock.sleep(wait)  # then check again: the loop may have been blocked meanwhile
-        self._sent_at = clock.monotonic()
 
-    def _next_send(self) -> float:
-        return max(self._sent_at + self._spacing, self._paused_until)
+        Raises:
+            PausedError: there is a pause now. It may be long, so wait for another slot instead of
+                keeping a connection, and the time-out of the response running.
+        """
+        while True:  # check again after a wait: the loop may have been blocked meanwhile
+            if self._paused_until > clock.monotonic():
+                raise PausedError
+            if (wait := self._sent_at + self._spacing - clock.monotonic()) <= 0:
+                break
+            await clock.sleep(wait)
+        self._sent_at = clock.monotonic()
 
     def paused_for(self, clock: Clock) -> float:
         """Return the seconds until the pause is over; 0 or less: there is none."""
         return max(self._paused_until, self._slowed_until) - clock.monotonic()
 
-    def pause(self, seconds: float, clock: Clock) -> None:
-        """Make everyone wait, for ``seconds`` at least."""
-        self._paused_until = max(self._paused_until, clock.monotonic() + seconds)
-
-    def slow_down(self, sent_at: float, clock: Clock) -> None:
-        """Halve the pace, because a request sent at ``sent_at`` was one too many.
+    def refused(self, retry_after: float | None, *, sent_at: float, clock: Clock) -> None:
+        """Make everyone wait because of a 429, as long as it says, and halve the pace.
 
         Several requests under way may be refused for one and the same excess. So only a request
         that was sent after the last halving halves the pace again.
         """
+        now = clock.monotonic()
+        seconds = _PAUSE if retry_after is None else retry_after
+        self._paused_until = max(self._paused_until, now + seconds)
         if sent_at >= self._slowed_at:
-            self._slowed_at = clock.monotonic()
+            self._slowed_at = now
             self.pace = max(_SLOWEST, self.pace / 2)
 
 
 class RateLimits:
     """Requests per second; None: unlimited.
 
-    Several clients given one object share its limits. None is for servers of your own: Samsara
-    enforces its limits.
+    Several clients given one object share its limits, if they are on one event loop. None is for
+    servers of your own: Samsara enforces its limits.
 
     Raises:
         InvalidArgumentError: a rate is not a positive number.

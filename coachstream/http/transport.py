@@ -1,9 +1,9 @@
 """Requests to one server: authorised, paced, retried, and reported as events."""
 
 import itertools
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 import msgspec
@@ -13,14 +13,13 @@ from yarl import URL
 from ..errors import (
     AnswerTimeoutError,
     ApiError,
+    ClosedError,
     CoachStreamError,
-    RateLimitError,
-    TokenUnavailableError,
     UnauthorizedError,
     UndecodableError,
 )
 from ..retry import Patience, RetryPolicy
-from ..tasks import Runtime
+from ..tasks import OVERDUE, Runtime, Watch, supervised
 from ..telemetry import (
     LimitLowered,
     Observer,
@@ -30,10 +29,12 @@ from ..telemetry import (
     Throttled,
     TokenRenewed,
 )
+from ..text import printable
 from ..wire import refusals
 from .credentials import Credentials, Secret
-from .exchange import NETWORK_ERRORS, Exchange, Response
-from .rate_limit import Limiter
+from .exchange import Exchange, Response
+from .masking import masked, masked_header
+from .rate_limit import Limiter, PausedError
 
 T = TypeVar("T")
 
@@ -73,6 +74,8 @@ class Transport:
         self._runtime = runtime
         self._clock = runtime.clock
         self._date: tuple[str, float] | None = None  # the last response's, and when it came
+        self._calls: set[anyio.CancelScope] = set()
+        self._closed = False
 
     @property
     def timeout(self) -> float:
@@ -100,76 +103,103 @@ class Transport:
         """Return what ``read`` makes of the response's body, retrying while there is patience.
 
         Raises:
+            ClosedError: the client is closed, or was closed meanwhile.
             CoachStreamError: the last attempt's error.
         """
+        if self._closed:
+            raise ClosedError("the client is closed")
         url = URL(f"{self._url}{path}?{query}" if query else f"{self._url}{path}", encoded=True)
         request = _Request(method, path, url, limiter, observe or self._runtime.observe)
-        failing_since = self._clock.monotonic()
+        with anyio.CancelScope() as scope:
+            if patience.total is not None:
+                scope.deadline = anyio.current_time() + patience.total
+            self._calls.add(scope)
+            try:
+                return await self._retried(request, patience, read)
+            finally:
+                self._calls.discard(scope)
+        if self._closed:
+            raise ClosedError("the client was closed meanwhile")
+        raise AnswerTimeoutError(f"no response in {patience.total:g} s, with all waits and retries")
+
+    async def _retried(
+        self, request: _Request, patience: Patience, read: Callable[[bytes], Awaitable[T]]
+    ) -> T:
+        began = self._clock.monotonic()
+        failing_since: float | None = None
         for attempt in itertools.count(1):
             try:
                 return await self._authorized(request, attempt, read)
             except CoachStreamError as error:
                 delay = self._retry.delay(attempt, self._runtime.random, at_least=error.retry_after)
-                failing_for = self._clock.monotonic() + delay - failing_since
+                now = self._clock.monotonic()
+                failing_since = now if failing_since is None else failing_since
                 if not error.transient or patience.is_over(
-                    attempt=attempt, failing_for=failing_for
+                    attempt=attempt,
+                    failing_for=now + delay - failing_since,
+                    total=now + delay - began,
                 ):
                     raise
-                await self._wait(request, attempt, error, delay)
-        raise AssertionError("counting never ends")
-
-    async def _wait(
-        self, request: _Request, attempt: int, error: CoachStreamError, delay: float
-    ) -> None:
-        limiter, route = request.limiter, request.route
-        request.observe(RetryScheduled(route=route, attempt=attempt, delay=delay, error=error))
-        if isinstance(error, RateLimitError):
-            # A 429 counts for the whole organisation, so every caller waits at the limiter.
-            limiter.pause(delay, self._clock)
-            request.observe(LimitLowered(route=route, delay=delay, pace=limiter.pace))
-        else:
+                request.observe(
+                    RetryScheduled(route=request.route, attempt=attempt, delay=delay, error=error)
+                )
+            # Not at the limiter: only this request waits, others as long as a 429 said.
             await self._clock.sleep(delay)
+        raise AssertionError("counting never ends")
 
     async def _authorized(
         self, request: _Request, attempt: int, read: Callable[[bytes], Awaitable[T]]
     ) -> T:
-        """Send once; after a 401 once more, if the token provider has another token."""
-        token = self._credentials.known
-        if token is None:
-            token = await self._token(self._credentials.token())
-        try:
-            return await self._paced(request, attempt, token, read)
-        except UnauthorizedError:
-            if not await self._token(self._credentials.renewed(token)):
-                raise
-        request.observe(TokenRenewed())
-        return await self._paced(request, attempt, await self._credentials.token(), read)
+        """Send; after a 401 again, as long as the token provider has another token.
 
-    async def _token(self, provided: Coroutine[Any, Any, T]) -> T:
-        """Wait for the token provider, whose network may fail as ours may."""
-        try:
-            with anyio.fail_after(self.timeout):
-                return await provided
-        except NETWORK_ERRORS as error:
-            # Its words may hold the secrets of an OAuth client, and go to the log.
-            raise TokenUnavailableError(
-                f"the token provider failed: {type(error).__name__}"
-            ) from error
+        A token may live for seconds, so it is taken when the turn has come. One that came from the
+        provider just then and is refused is the best there is: a second such one is not tried.
+        """
+        refused: Secret | None = None
+        failure: UnauthorizedError | None = None
+        while True:
+            await self._turn(request)
+            is_new = self._credentials.ready is None
+            token = await self._token(request)
+            if failure is not None:
+                if token == refused:
+                    raise failure
+                request.observe(TokenRenewed())
+            try:
+                response = await self._exchanged(request, attempt, token)
+                return await self._result(request, response, token, read)
+            except PausedError:
+                continue
+            except UnauthorizedError as error:
+                if not self._credentials.refuse(token) or (is_new and failure is not None):
+                    raise
+                refused, failure = token, error
 
-    async def _paced(
-        self,
-        request: _Request,
-        attempt: int,
-        token: Secret,
-        read: Callable[[bytes], Awaitable[T]],
-    ) -> T:
-        limiter = request.limiter
-        if (paused := limiter.paused_for(self._clock)) > 0:
+    async def _turn(self, request: _Request) -> None:
+        if (paused := request.limiter.paused_for(self._clock)) > 0:
             request.observe(Throttled(route=request.route, delay=paused))
-        await limiter.acquire(self._clock)
+        watch = Watch(
+            "a slot of the rate limiter",
+            self._runtime.observed_by(request.observe),
+            is_late=lambda: request.limiter.overdue(self._clock) > OVERDUE,
+        )
+        try:
+            await request.limiter.acquire(self._clock)
+        finally:
+            watch.end()
+
+    async def _token(self, request: _Request) -> Secret:
+        if (token := self._credentials.ready) is not None:
+            return token
+        runtime = self._runtime.observed_by(request.observe)
+        return await supervised(self._credentials.token, "the token provider", runtime)
+
+    async def _exchanged(self, request: _Request, attempt: int, token: Secret) -> Response:
+        """Send once, and report it."""
         request.observe(RequestStarted(route=request.route, attempt=attempt))
         began = self._clock.monotonic()
         response = await self._send(request, token)
+        request_id = response.headers.get("Request-Id")
         request.observe(
             RequestFinished(
                 route=request.route,
@@ -177,17 +207,32 @@ class Transport:
                 status=response.status,
                 seconds=self._clock.monotonic() - began,
                 size=len(response.body),
-                request_id=_masked(token, response.headers.get("Request-Id")),
+                request_id=printable(masked_header(token, request_id)) if request_id else None,
             )
         )
+        if response.status == 429:
+            limiter = request.limiter
+            delay = max(0.0, limiter.paused_for(self._clock))
+            request.observe(LimitLowered(route=request.route, delay=delay, pace=limiter.pace))
         if date := response.headers.get("Date"):
             self._date = date, self._clock.monotonic()
+        return response
+
+    async def _result(
+        self,
+        request: _Request,
+        response: Response,
+        token: Secret,
+        read: Callable[[bytes], Awaitable[T]],
+    ) -> T:
         failure: CoachStreamError
         if response.good:
             try:
                 return await read(response.body)
             except UndecodableError as error:
-                failure = UndecodableError(str(error), body=_without(token, response.body))
+                failure = UndecodableError(
+                    printable(masked(token, str(error))), body=masked(token, response.body)
+                )
         else:
             failure = _refusal(response, token, now=self._clock.now(), route=request.route)
         # Raised here, apart from what it was made of: a proxy's page may repeat the request, token
@@ -207,25 +252,16 @@ class Transport:
         raise AnswerTimeoutError(f"no response and no error {self._grace:g} s after the time-out")
 
     async def aclose(self) -> None:
-        """Close our connections."""
+        """End the calls that are waiting, and close our connections."""
+        self._closed = True
+        for scope in tuple(self._calls):
+            scope.cancel()
         await self._exchange.aclose()
 
 
 def _refusal(response: Response, token: Secret, *, now: datetime, route: str) -> ApiError:
     headers = CIMultiDict(
-        (name, _masked(token, value) or "") for name, value in response.headers.items()
+        (name, masked_header(token, value)) for name, value in response.headers.items()
     )
-    body = _without(token, response.body)
+    body = masked(token, response.body)
     return refusals.error_from_response(response.status, headers, body, now=now, route=route)
-
-
-def _masked(token: Secret, value: str | None) -> str | None:
-    """Return a header's value without the token, and with bytes that are no text made visible."""
-    if not value:
-        return value
-    return _without(token, value.encode(errors="surrogateescape")).decode(errors="replace")
-
-
-def _without(token: Secret, text: bytes) -> bytes:
-    """Mask the token, unless it is so short that it is no secret and occurs in any word."""
-    return text.replace(token.encode(), b"***") if len(token) >= 8 else text

@@ -49,7 +49,8 @@ async def supervised(
         Exception: what the call raised.
     """
     task = _start(call)
-    _Watch(what, runtime, task)
+    watch = Watch(what, runtime)
+    task.add_done_callback(lambda _: watch.end())
     try:
         await asyncio.wait((task,), timeout=within)
     except asyncio.CancelledError:
@@ -102,29 +103,6 @@ async def close_all(
         raise failures[0]
 
 
-class _Watch:
-    """Reports a call that is overdue, and later that it has ended."""
-
-    def __init__(self, what: str, runtime: Runtime, task: asyncio.Task[Any]) -> None:
-        self._what = what
-        self._runtime = runtime
-        self._loop = task.get_loop()
-        self._began = self._loop.time()
-        self._reported = False
-        self._timer = self._loop.call_later(OVERDUE, self._report)
-        task.add_done_callback(self._end)
-
-    def _report(self) -> None:
-        self._reported = True
-        self._runtime.observe(CallOverdue(what=self._what, seconds=OVERDUE))
-
-    def _end(self, _: asyncio.Task[Any]) -> None:
-        self._timer.cancel()
-        if self._reported:
-            seconds = self._loop.time() - self._began
-            self._runtime.observe(CallReturned(what=self._what, seconds=seconds))
-
-
 def _start(call: Callable[[], Awaitable[T]]) -> asyncio.Task[T]:
     task = asyncio.get_running_loop().create_task(_awaited(call))
     task.add_done_callback(drop_exception)  # it is raised to whoever waits, if anyone still does
@@ -157,6 +135,43 @@ async def cancel_all(tasks: Iterable[asyncio.Task[Any]], runtime: Runtime) -> No
         runtime.tasks.leave_behind(task)
     if cancelled:
         raise asyncio.CancelledError
+
+
+class Watch:
+    """Reports a wait that is overdue, and later that it has ended.
+
+    Args:
+        what: What is awaited.
+        runtime: Where events go.
+        is_late: Called every 30 seconds, for waits that may be long; by default, 30 seconds are.
+    """
+
+    def __init__(
+        self, what: str, runtime: Runtime, *, is_late: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._what = what
+        self._runtime = runtime
+        self._is_late = is_late
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._looked = 0
+        self._reported = False
+        self._timer = self._loop.call_later(OVERDUE, self._look)
+
+    def _look(self) -> None:
+        self._looked += 1
+        if self._is_late():
+            self._reported = True
+            self._runtime.observe(CallOverdue(what=self._what, seconds=OVERDUE * self._looked))
+        else:
+            self._timer = self._loop.call_later(OVERDUE, self._look)
+
+    def end(self) -> None:
+        """Stop watching, because the wait has ended."""
+        self._timer.cancel()
+        if self._reported:
+            seconds = self._loop.time() - self._began
+            self._runtime.observe(CallReturned(what=self._what, seconds=seconds))
 
 
 async def _awaited(call: Callable[[], Awaitable[T]]) -> T:

@@ -11,6 +11,7 @@ import msgspec
 from .. import errors
 from ..errors import ApiError
 from ..models import ErrorBody
+from ..text import printable
 from .lenient import DECODE_ERRORS
 
 _error_body = msgspec.json.Decoder(ErrorBody)
@@ -48,12 +49,11 @@ def error_from_response(
     try:
         parsed = _error_body.decode(body)
     except DECODE_ERRORS:
-        text = " ".join(body[:500].decode(errors="replace").split())
-        parsed = ErrorBody(message=text or "no message", request_id="")
+        parsed = ErrorBody(message=body.decode(errors="replace"), request_id="")
     return _error_class(status)(
         status,
-        parsed.message,
-        request_id=headers.get("Request-Id") or parsed.request_id or None,
+        printable(parsed.message) or "no message",
+        request_id=printable(headers.get("Request-Id") or parsed.request_id) or None,
         headers=headers,
         body=body,
         retry_after=retry_after(headers, now=now),
@@ -74,6 +74,8 @@ MAX_RETRY_AFTER = 86_400.0
 wrong, and a client that waited for years would have stalled."""
 
 _SECONDS = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*", re.ASCII)
+_COMMA = re.compile(r",(?!\s*\d\d[ -][A-Za-z])")
+"""Matches a comma, but not the one within an HTTP date."""
 
 
 def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
@@ -81,18 +83,19 @@ def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:
 
     Samsara sends fractions ("0.40235", https://developers.samsara.com/docs/rate-limits), HTTP
     allows whole seconds and dates. A date is compared with the response's own ``Date``, so that
-    the clocks of the two machines need not agree.
+    the clocks of the two machines need not agree. Of several values, the longest counts.
     """
-    value = headers.get("Retry-After")
-    if value is None:
-        return None
-    if seconds := _SECONDS.fullmatch(value):
-        return min(float(seconds[1]), MAX_RETRY_AFTER)
-    until = http_date(value)
-    if until is None:
-        return None
     since = http_date(headers.get("Date", "")) or now
-    return min(max(0.0, (until - since).total_seconds()), MAX_RETRY_AFTER)
+    named = ",".join(value for name, value in headers.items() if name.lower() == "retry-after")
+    waits = [wait for value in _COMMA.split(named) if (wait := _wait(value, since)) is not None]
+    return min(max(waits), MAX_RETRY_AFTER) if waits else None
+
+
+def _wait(value: str, since: datetime) -> float | None:
+    if seconds := _SECONDS.fullmatch(value):
+        return float(seconds[1])
+    until = http_date(value)
+    return None if until is None else max(0.0, (until - since).total_seconds())
 
 
 def http_date(value: str) -> datetime | None:

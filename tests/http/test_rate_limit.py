@@ -1,14 +1,15 @@
 """The pace: even, shared, and shut for all when the server says so."""
 
 import asyncio
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coachstream import InvalidArgumentError, RateLimits
-from coachstream.http.rate_limit import Limiter
+from coachstream import InvalidArgumentError, RateLimits, SystemClock
+from coachstream.http.rate_limit import Limiter, PausedError
 from coachstream.testing import most_in_a_second
 from tests.support.virtual_time import LoopClock, VirtualLoop, pass_time, virtual
 
@@ -54,7 +55,7 @@ async def test_a_hold_holds_everyone_waiting_or_yet_to_come():
         for pause in (0, 0, 0.1, 20):
             tasks.create_task(leave(limiter, times, pause=pause))
         await CLOCK.sleep(0.05)
-        limiter.pause(30.5, CLOCK)
+        limiter.refused(30.5, sent_at=CLOCK.monotonic(), clock=CLOCK)
     assert times[1] >= 30.55
     assert most_in_a_second(times) <= 5
 
@@ -62,8 +63,8 @@ async def test_a_hold_holds_everyone_waiting_or_yet_to_come():
 @virtual
 async def test_a_shorter_hold_does_not_shorten_a_longer_one():
     limiter, times = Limiter(None), Times()
-    limiter.pause(10, CLOCK)
-    limiter.pause(1, CLOCK)
+    limiter.refused(10, sent_at=CLOCK.monotonic(), clock=CLOCK)
+    limiter.refused(1, sent_at=CLOCK.monotonic(), clock=CLOCK)
     await leave(limiter, times)
     assert times[0] >= 10
 
@@ -72,7 +73,7 @@ async def test_a_shorter_hold_does_not_shorten_a_longer_one():
 async def test_the_pace_halves_and_creeps_back():
     limiter, times = Limiter(5), Times()
     await leave(limiter, times)
-    limiter.slow_down(CLOCK.monotonic(), CLOCK)
+    limiter.refused(0, sent_at=CLOCK.monotonic(), clock=CLOCK)
     assert limiter.pace == 0.5
     for _ in range(60):
         await leave(limiter, times)
@@ -88,14 +89,14 @@ async def test_one_excess_halves_once_however_many_were_refused_for_it():
     left = CLOCK.monotonic()
     await CLOCK.sleep(1)
     for _ in range(5):
-        limiter.slow_down(left, CLOCK)
+        limiter.refused(0, sent_at=left, clock=CLOCK)
     assert limiter.pace == 0.5
     await CLOCK.sleep(1)
-    limiter.slow_down(CLOCK.monotonic(), CLOCK)
+    limiter.refused(0, sent_at=CLOCK.monotonic(), clock=CLOCK)
     assert limiter.pace == 0.25
     for _ in range(20):
         await CLOCK.sleep(1)
-        limiter.slow_down(CLOCK.monotonic(), CLOCK)
+        limiter.refused(0, sent_at=CLOCK.monotonic(), clock=CLOCK)
     assert limiter.pace == 1 / 32
 
 
@@ -132,11 +133,13 @@ def test_the_documented_rates_are_the_default():
 
 
 async def connect_and_leave(limiter, connecting, times):
-    """A request that takes its turn, makes a connection and departs."""
-    await limiter.acquire(LoopClock())
-    await pass_time(connecting)
-    await limiter.before_sending(LoopClock())
-    times.append(LoopClock().monotonic())
+    """A request that waits for a slot, makes a connection and is sent; again, if that is late."""
+    while True:
+        await limiter.acquire(CLOCK)
+        await pass_time(connecting)
+        with suppress(PausedError):
+            await limiter.before_sending(CLOCK)
+            return times.append(CLOCK.monotonic())
 
 
 @virtual
@@ -159,7 +162,45 @@ async def test_a_gate_that_shuts_holds_those_who_are_about_to_depart():
         asyncio.create_task(connect_and_leave(limiter, one, times)) for one in (1.5, 1.3, 1.1, 0.9)
     ]
     await pass_time(1.55)
-    limiter.pause(10, LoopClock())
+    limiter.refused(10, sent_at=CLOCK.monotonic(), clock=CLOCK)
     await asyncio.gather(*tasks)
     assert all(at < 1.55 or at >= 11.55 for at in times)
     assert len([at for at in times if at >= 11.55]) >= 3
+
+
+# Two event loops
+
+
+@pytest.mark.parametrize("rate", [5.0, None])
+def test_a_limit_may_be_used_on_one_event_loop_after_another(rate):
+    limiter = Limiter(rate)
+
+    async def crowd():
+        times = Times()
+        waiting = [asyncio.ensure_future(leave(limiter, times)) for _ in range(5)]
+        await pass_time(0)  # the last of them never get their slot
+        return waiting
+
+    async def few():
+        times = Times()
+        await asyncio.gather(*(leave(limiter, times) for _ in range(3)))
+        return times
+
+    for use in (crowd, few):
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            result = runner.run(use())
+    assert len(result) == 3
+
+
+def test_a_limit_that_another_event_loop_is_using_is_refused_by_name():
+    limiter = Limiter(5.0)
+
+    async def use():
+        await limiter.acquire(SystemClock())
+
+    async def elsewhere():
+        await use()
+        with pytest.raises(InvalidArgumentError, match="^rate_limits: another event loop"):
+            await asyncio.to_thread(asyncio.run, use())
+
+    asyncio.run(elsewhere())

@@ -4,6 +4,8 @@ import asyncio
 import gc
 import logging
 import ssl
+import zlib
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -30,12 +32,11 @@ from coachstream import (
     RateLimits,
     RedirectError,
     RetryPolicy,
-    TokenUnavailableError,
-    UnauthorizedError,
     UndecodableError,
 )
 from coachstream.emulator import (
     Emulator,
+    World,
     cut_short,
     garble,
     hang_up,
@@ -46,11 +47,17 @@ from coachstream.emulator import (
     stall,
 )
 from coachstream.http.credentials import Credentials, Secret
-from coachstream.tasks import BackgroundTasks
-from coachstream.telemetry import LimitLowered, RequestStarted, RetryScheduled, TokenRenewed
+from coachstream.telemetry import (
+    CallOverdue,
+    LimitLowered,
+    RequestFinished,
+    RequestStarted,
+    RetryScheduled,
+)
 from tests.support import payloads
 from tests.support.crash_reports import everything_shown
 from tests.support.emulated import LONG_AGO, TOKEN, feed, most_in_a_second
+from tests.support.runtimes import new_runtime
 from tests.support.virtual_time import LoopClock, pass_time, virtual
 
 ONCE: dict[str, Any] = {"retry": RetryPolicy(attempts=1)}
@@ -102,7 +109,7 @@ async def test_each_region_has_its_server(region, host):
     sent = []
 
     def answer(url, **request):
-        sent.append((url, request["headers"]["Authorization"], request["allow_redirects"]))
+        sent.append((url, request["allow_redirects"]))
         # aioresponses does not yet know an argument that aiohttp has required since 3.14.
         return CallbackResult(
             payload={"data": [], "pagination": payloads.PAGINATION | {"hasNextPage": False}},
@@ -115,9 +122,7 @@ async def test_each_region_has_its_server(region, host):
         )
         async with Client(TOKEN, region=region) as client:
             await first(client.assignments.list())
-    assert sent == [
-        (URL(f"https://{host}/coaching/driver-coach-assignments"), f"Bearer {TOKEN}", False)
-    ]
+    assert sent == [(URL(f"https://{host}/coaching/driver-coach-assignments"), False)]
 
 
 class _Response(aiohttp.ClientResponse):
@@ -332,96 +337,6 @@ def test_no_token_at_all_is_refused_by_name():
         Client(7)  # type: ignore[arg-type]  # that is the point
 
 
-class Provider:
-    """Gives tokens in turn, slowly, and never two at once."""
-
-    def __init__(self, *tokens):
-        self.tokens = list(tokens)
-        self.asked = 0
-        self._busy = False
-
-    async def __call__(self):
-        assert not self._busy
-        self._busy = True
-        await pass_time(1)
-        self._busy = False
-        self.asked += 1
-        token = self.tokens.pop(0) if len(self.tokens) > 1 else self.tokens[0]
-        if isinstance(token, Exception):
-            raise token
-        return token
-
-
-@virtual
-async def test_a_provider_is_asked_when_needed_and_again_after_a_401():
-    provider = Provider("old", TOKEN)
-    events: list[coachstream.Event] = []
-    async with (
-        Emulator(token=TOKEN) as api,
-        Client(provider, base_url=api.url, clock=LoopClock(), observer=events.append) as client,
-    ):
-        assert provider.asked == 0
-        results = await asyncio.gather(*(first(client.assignments.list()) for _ in range(4)))
-        assert all(results)
-        assert provider.asked == 2, "once for all who were refused"
-        assert TokenRenewed() in events
-
-
-@virtual
-async def test_a_provider_that_has_no_other_token_is_not_asked_for_ever():
-    provider = Provider("old")
-    async with (
-        Emulator(token=TOKEN) as api,
-        Client(provider, base_url=api.url, clock=LoopClock()) as client,
-    ):
-        with pytest.raises(UnauthorizedError):
-            await anext(client.sessions.stream(start_time=LONG_AGO))
-        assert (provider.asked, len(api.requests)) == (2, 1)
-
-
-@virtual
-async def test_a_second_refusal_in_a_row_is_raised():
-    async with (
-        Emulator(token=TOKEN) as api,
-        Client(Provider("old", "older"), base_url=api.url, clock=LoopClock()) as client,
-    ):
-        with pytest.raises(UnauthorizedError):
-            await anext(client.sessions.stream(start_time=LONG_AGO))
-        assert len(api.requests) == 2
-
-
-@virtual
-async def test_a_providers_network_failure_is_transient():
-    provider = Provider(OSError("no route"), TimeoutError(), TOKEN)
-    async with (
-        Emulator(token=TOKEN) as api,
-        Client(provider, base_url=api.url, clock=LoopClock()) as client,
-    ):
-        assert await one_page(api, client)
-        assert (provider.asked, len(api.requests)) == (3, 1)
-    async with Client(Provider(OSError("no route")), base_url=api.url, **ONCE) as client:
-        with pytest.raises(TokenUnavailableError, match="failed: OSError$"):
-            await first(client.assignments.list())
-
-
-@virtual
-async def test_a_providers_own_failure_comes_out_as_itself():
-    async with Client(Provider(KeyError("client_id")), clock=LoopClock()) as client:
-        with pytest.raises(KeyError):
-            await anext(client.sessions.stream(start_time=LONG_AGO))
-
-
-@pytest.mark.parametrize("token", ["", "a\nb", None, b"bytes"])
-def test_a_provider_that_gives_no_token_is_told_so(token):
-    @virtual
-    async def run():
-        async with Client(Provider(token), clock=LoopClock()) as client:
-            with pytest.raises(InvalidArgumentError, match="^token: the provider"):
-                await first(client.assignments.list())
-
-    run()
-
-
 @virtual
 async def test_the_token_is_shown_nowhere(caplog):
     caplog.set_level(logging.DEBUG)
@@ -454,7 +369,7 @@ def test_a_secret_masks_its_repr_and_nothing_else():
     assert repr(secret) == repr([secret])[1:-1] == "'***'"
     assert str(secret) == "abc"
     assert repr(secret[:2]) == "'***'"
-    credentials = Credentials("abc", tasks=BackgroundTasks())
+    credentials = Credentials("abc", runtime=new_runtime(), within=1.0)
     assert "abc" not in repr(vars(credentials)) + repr(credentials)
 
 
@@ -496,12 +411,6 @@ def test_bad_input_is_refused_by_name(argument, value):
 def test_a_region_and_a_server_are_one_too_many():
     with pytest.raises(InvalidArgumentError, match="^base_url: "):
         Client(TOKEN, region="eu", base_url="https://api.samsara.com")
-
-
-async def test_a_provider_that_is_not_async_is_told_so():
-    async with Client(lambda: TOKEN, **ONCE) as client:  # type: ignore[arg-type,return-value]
-        with pytest.raises(InvalidArgumentError, match="^token: the provider is not"):
-            await first(client.assignments.list())
 
 
 @virtual
@@ -641,40 +550,6 @@ async def test_closing_under_cancellation_closes_all_the_same():
     assert http.closed
 
 
-@virtual
-async def test_a_provider_that_hangs_is_a_time_out():
-    async def hang():
-        await asyncio.Event().wait()
-
-    async with Client(hang, clock=LoopClock(), timeout=10, **ONCE) as client:
-        with pytest.raises(TokenUnavailableError, match="TimeoutError"):
-            await first(client.assignments.list())
-
-
-@virtual
-async def test_a_provider_that_has_run_out_does_not_end_the_loop_in_silence():
-    async def provide():
-        raise StopAsyncIteration
-
-    async with Client(provide, clock=LoopClock()) as client:
-        with pytest.raises(RuntimeError, match="no more tokens"):
-            [one async for one in client.sessions.stream(start_time=LONG_AGO)]
-
-
-@virtual
-async def test_a_refresh_is_not_cut_off_by_whoever_waits_for_it():
-    provider = Provider(TOKEN)
-    async with (
-        Emulator(token=TOKEN) as api,
-        Client(provider, base_url=api.url, clock=LoopClock()) as client,
-    ):
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.5):
-                await client.assignments.unassign(api.world.drivers[0])
-        assert await one_page(api, client)
-        assert provider.asked == 1
-
-
 def test_a_refused_token_is_not_shown_by_the_traceback_either():
     with pytest.raises(InvalidArgumentError) as caught:
         Client("secret-token\n")
@@ -691,3 +566,377 @@ async def test_the_token_is_masked_before_the_body_is_cut():
         with pytest.raises(UndecodableError) as caught:
             await one_page(api, client)
         assert caught.value.body == (b"<" * (4096 - 7) + b"***")
+
+
+# A 429, and who waits for it
+
+
+@virtual
+async def test_after_a_429_without_retry_after_everybody_waits_as_long_as_announced():
+    async with feed(faults=[refuse(429)]) as (api, client, events):
+        tasks = [asyncio.ensure_future(one_page(api, client))]
+        await pass_time(0.05)
+        tasks += [asyncio.ensure_future(one_page(api, client)) for _ in range(4)]
+        await asyncio.gather(*tasks)
+        refused, *others = api.requests
+        (lowered,) = [event for event in events if isinstance(event, LimitLowered)]
+        assert lowered.delay > 0.5
+        assert min(request.at for request in others) >= refused.at + lowered.delay
+
+
+@asynccontextmanager
+async def answering(answer):
+    """Yield the URL of a server that calls ``answer`` for each request on each connection."""
+
+    async def serve(reader, writer):
+        with suppress(asyncio.IncompleteReadError, OSError):  # the client has closed
+            while True:
+                await answer(await reader.readuntil(b"\r\n\r\n"), writer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+PAGE = b'{"data": [], "pagination": {"endCursor": "", "hasNextPage": false}}'
+GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(PAGE), PAGE)
+
+
+@virtual
+async def test_a_429_makes_others_wait_before_its_body_has_come():
+    asked = []
+
+    async def answer(_, writer):
+        asked.append(LoopClock().monotonic())
+        first_one = len(asked) == 1
+        writer.write(
+            b"HTTP/1.1 429 Slow\r\nRetry-After: 30\r\nContent-Length: 9\r\n\r\n"
+            if first_one
+            else GOOD
+        )
+
+    limits = RateLimits(assignments=10)
+    async with answering(answer) as url:
+        arguments: dict[str, Any] = {
+            "base_url": url,
+            "clock": LoopClock(),
+            "rate_limits": limits,
+        }
+        async with Client(TOKEN, **arguments) as one, Client(TOKEN, **arguments) as other:
+            refused = asyncio.ensure_future(first(one.assignments.list()))
+            await pass_time(0.5)
+            await asyncio.gather(*(first(other.assignments.list()) for _ in range(49)))
+            await refused
+    assert len(asked) == 51
+    assert asked[1] >= 30
+
+
+@virtual
+async def test_a_stream_that_is_always_refused_does_not_starve_the_others():
+    async with feed(World(sessions=0, changes_per_hour=0)) as (api, client, _):
+        send, told = client._transport._exchange.send, 0.4
+        refused_at, served_at = [], []
+
+        async def refusing(method, url, *, token, limiter):
+            if method == "PUT":
+                refused_at.append(LoopClock().monotonic())
+                api.faults.appendleft(refuse(429, retry_after=told))
+            else:
+                served_at.append(LoopClock().monotonic())
+            return await send(method, url, token=token, limiter=limiter)
+
+        client._transport._exchange.send = refusing  # type: ignore[method-assign]  # the rim
+
+        async def poll():
+            while True:
+                await one_page(api, client)
+
+        polling = asyncio.ensure_future(poll())
+        with pytest.raises(coachstream.RateLimitError):
+            await client.assignments.unassign(api.world.drivers[0])
+        polling.cancel()
+        assert len(refused_at) == 8
+        # At 1/32 of the rate, a slot comes every 3.3 s.
+        assert max(b - a for a, b in pairwise(served_at)) <= told + 32 * 0.102 + 0.1
+        assert len(served_at) > 30
+
+
+@virtual
+async def test_a_wait_at_the_limiter_that_hangs_is_reported_and_a_long_one_is_not():
+    class Stopping(LoopClock):
+        stopped = False
+
+        async def sleep(self, seconds):
+            await (asyncio.Event().wait() if self.stopped else super().sleep(seconds))
+
+    clock = Stopping()
+    faults = [refuse(429, retry_after=300)]
+    async with feed(faults=faults, client={"clock": clock}) as (api, client, events):
+        refused = asyncio.ensure_future(one_page(api, client))
+        await pass_time(1)
+        await asyncio.gather(refused, one_page(api, client))
+        assert not [event for event in events if isinstance(event, CallOverdue)]
+        client.assignments._limiter.refused(10, sent_at=0, clock=clock)
+        clock.stopped = True
+        waiting = asyncio.ensure_future(one_page(api, client))
+        await pass_time(70)
+        (overdue,) = [event for event in events if isinstance(event, CallOverdue)]
+        assert overdue.what == "a slot of the rate limiter"
+        waiting.cancel()
+        await asyncio.wait((waiting,))
+
+
+@virtual
+async def test_a_request_that_outlives_its_time_out_is_abandoned():
+    async with feed(client=ONCE | {"timeout": 10}) as (api, client, _):
+
+        async def hang(*_, **__):
+            await asyncio.Event().wait()
+
+        client._transport._exchange.send = hang  # type: ignore[method-assign]  # the rim
+        with pytest.raises(AnswerTimeoutError, match="after the time-out"):
+            await one_page(api, client)
+        assert LoopClock().monotonic() < 41
+
+
+# How long to go on
+
+
+@virtual
+async def test_give_up_after_counts_from_the_first_failure_not_from_the_queue():
+    retry = RetryPolicy(give_up_after=10)
+    faults = [refuse(429, retry_after=60), hang_up()]
+    async with feed(World(sessions=1), faults=faults, client={"retry": retry}) as (api, client, _):
+        with pytest.raises(coachstream.RateLimitError):  # a minute is more than ten seconds
+            await anext(client.sessions.stream(start_time=LONG_AGO))
+        assert await anext(client.sessions.stream(start_time=LONG_AGO))
+        assert [request.status for request in api.requests][:3] == [429, 0, 200]
+        assert api.requests[1].at >= 60
+
+
+@virtual
+async def test_a_request_held_by_a_pause_is_not_told_that_it_took_too_long():
+    connecting = asyncio.Event()
+
+    async def slow_to_connect(request, handler):
+        await connecting.wait()
+        return await handler(request)
+
+    async with (
+        aiohttp.ClientSession(middlewares=[slow_to_connect]) as http,
+        feed(client={"http": http, "timeout": 20}) as (api, client, events),
+    ):
+        held = asyncio.ensure_future(one_page(api, client))
+        await pass_time(1)
+        now = LoopClock().monotonic()
+        client.assignments._limiter.refused(300, sent_at=now, clock=LoopClock())
+        connecting.set()
+        assert await held
+        (request,) = api.requests
+        assert request.at >= now + 300
+        assert not [event for event in events if isinstance(event, RetryScheduled)]
+
+
+@virtual
+async def test_a_call_raises_rather_than_wait_for_a_day():
+    async with feed(faults=[refuse(503, retry_after=86_400)]) as (_, client, _):
+        with pytest.raises(coachstream.ServiceUnavailableError):
+            await one_page_of(client)
+        assert LoopClock().monotonic() < 1
+
+
+@virtual
+async def test_a_call_does_not_wait_for_a_day_at_the_limiter():
+    async with feed(faults=[refuse(429, retry_after=86_400)]) as (_, client, _):
+        with pytest.raises(coachstream.RateLimitError):
+            await one_page_of(client)
+        with pytest.raises(AnswerTimeoutError, match="with all waits and retries"):
+            await one_page_of(client)
+        assert LoopClock().monotonic() < 3600
+
+
+async def one_page_of(client):
+    return await first(client.assignments.list())
+
+
+@virtual
+async def test_a_call_gives_up_after_the_given_time():
+    retry = RetryPolicy(attempts=1000, give_up_after=60)
+    async with feed(faults=[refuse(503)] * 1000, client={"retry": retry}) as (_, client, _):
+        with pytest.raises(coachstream.ServiceUnavailableError):
+            await one_page_of(client)
+        assert LoopClock().monotonic() < 61
+
+
+# Closing
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [refuse(503, retry_after=300), refuse(429, retry_after=300), stall(300)],
+    ids=["before a retry", "at the limiter", "for a response"],
+)
+def test_closing_ends_a_call_that_waits(fault):
+    @virtual
+    async def run():
+        async with feed(faults=[fault]) as (_, client, _):
+            waiting = asyncio.ensure_future(client.assignments.assign("1", "2"))
+            await pass_time(5)
+            await client.aclose()
+            with pytest.raises(coachstream.ClosedError):
+                await waiting
+            assert LoopClock().monotonic() < 6
+            with pytest.raises(coachstream.ClosedError):
+                await client.assignments.assign("1", "2")
+
+    run()
+
+
+@virtual
+async def test_a_cancelled_call_is_cancelled_and_not_told_that_the_client_closed():
+    async with feed(faults=[refuse(503, retry_after=300)]) as (_, client, _):
+        waiting = asyncio.ensure_future(client.assignments.assign("1", "2"))
+        await pass_time(5)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+
+# The token, spelled otherwise
+
+
+@virtual
+async def test_the_token_is_masked_in_what_json_spells_with_escapes():
+    token = "secret-token/and+more"
+    spelled = token.replace("/", r"\/").replace("+", r"\u002B")
+    body = f'{{"message": "you sent {spelled}", "requestId": "{spelled}"}}'
+    events: list[coachstream.Event] = []
+    async with (
+        Emulator(faults=[refuse(400, body=body)]) as api,
+        Client(token, base_url=api.url, clock=LoopClock(), observer=events.append) as client,
+    ):
+        with pytest.raises(coachstream.BadRequestError) as caught:
+            await one_page(api, client)
+        assert caught.value.message == "you sent ***"
+        assert spelled not in everything_shown(caught.value)
+        assert token not in everything_shown(caught.value) + repr(events)
+
+
+@virtual
+async def test_what_a_server_sends_for_the_log_is_printable_and_cut():
+    odd = "\x1b[2J" + "x" * 4000
+    faults = [
+        refuse(500, body=odd + "\nforged line", headers={"Request-Id": "\u202e" + "y" * 4000})
+    ]
+    async with feed(faults=faults, client=ONCE) as (api, client, events):
+        with pytest.raises(InternalServerError) as caught:
+            await one_page(api, client)
+        assert str(caught.value).isprintable()
+        (finished,) = [event for event in events if isinstance(event, RequestFinished)]
+        assert finished.request_id is not None
+        assert finished.request_id.isprintable()
+        assert len(finished.request_id) <= 500
+
+
+# Connections and addresses
+
+
+@pytest.mark.parametrize("path", ["/", "//"])
+def test_a_base_url_may_end_in_a_slash(path):
+    @virtual
+    async def run():
+        async with (
+            Emulator() as api,
+            Client(TOKEN, base_url=api.url + path, clock=LoopClock()) as client,
+        ):
+            assert await one_page(api, client)
+            assert {request.path for request in api.requests} == {
+                "/coaching/driver-coach-assignments"
+            }
+
+    run()
+
+
+@virtual
+async def test_a_refusal_whose_body_never_comes_is_raised_soon():
+    async def answer(_, writer):
+        writer.write(b"HTTP/1.1 403 No\r\nContent-Length: 900\r\n\r\n")
+
+    async with answering(answer) as url, Client(TOKEN, base_url=url, clock=LoopClock()) as client:
+        with pytest.raises(coachstream.ForbiddenError):
+            await one_page_of(client)
+        assert LoopClock().monotonic() < 6
+
+
+@virtual
+async def test_a_connection_that_cannot_be_made_is_a_connect_error_after_ten_seconds(monkeypatch):
+    async def never(*_):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", never)
+    async with Client(TOKEN, base_url="http://127.0.0.1:9", clock=LoopClock(), **ONCE) as client:
+        with pytest.raises(ConnectError):
+            await one_page_of(client)
+        assert 10 <= LoopClock().monotonic() < 12  # aiohttp rounds up
+
+
+# A session of the caller's, with ways of its own
+
+
+@pytest.mark.filterwarnings("ignore:The 'auth' parameter:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:BasicAuth:DeprecationWarning")
+@pytest.mark.parametrize("own", ["auth", "header", "netrc"])
+def test_our_token_replaces_a_sessions_own_credentials(own, monkeypatch, tmp_path):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password mine\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    arguments: dict[str, Any] = {}
+    if own == "auth":
+        arguments["auth"] = aiohttp.BasicAuth("me", "mine")
+    elif own == "header":
+        arguments["headers"] = {"Authorization": "Basic mine"}
+    else:
+        arguments["trust_env"] = True
+
+    @virtual
+    async def run():
+        async with (
+            aiohttp.ClientSession(**arguments) as http,
+            Emulator(token=TOKEN) as api,
+            Client(TOKEN, base_url=api.url, http=http, clock=LoopClock()) as client,
+        ):
+            assert await one_page(api, client)
+
+    run()
+
+
+@virtual
+async def test_a_compressed_body_that_the_session_leaves_compressed_is_called_so():
+    body = zlib.compress(PAGE)
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: %d\r\n\r\n"
+
+    async def answer(_, writer):
+        writer.write(head % len(body) + body)
+
+    async with (
+        aiohttp.ClientSession(auto_decompress=False) as http,
+        answering(answer) as url,
+        Client(TOKEN, base_url=url, http=http, clock=LoopClock()) as client,
+    ):
+        with pytest.raises(InvalidArgumentError, match=r"^http: .*auto_decompress.*\(deflate\)"):
+            await anext(client.sessions.stream(start_time=LONG_AGO))
+
+
+def test_a_session_of_another_event_loop_is_refused_by_name():
+    with asyncio.Runner() as runner:
+        http = runner.run(new_session())
+        with (
+            asyncio.Runner() as other,
+            pytest.raises(InvalidArgumentError, match="^http: .* event loop"),
+        ):
+            other.run(one_page_of(Client(TOKEN, http=http)))
+        runner.run(http.close())
+
+
+async def new_session():
+    return aiohttp.ClientSession()

@@ -32,6 +32,7 @@ class InMemoryExchange:
     async def send(self, method: str, url: URL, *, token: str, limiter: Limiter) -> Response:
         """Stand in for `Exchange.send`."""
         await limiter.before_sending(LoopClock())
+        sent_at = LoopClock().monotonic()
         await LoopClock().sleep(self._latency * self._chance.random())
         answer, fault = self._emulator._api.respond(
             method,
@@ -49,7 +50,9 @@ class InMemoryExchange:
                 raise AnswerTimeoutError(fault.kind)
             await LoopClock().sleep(fault.seconds)
         if answer.status == 429:
-            limiter.pause(float(answer.headers.get("Retry-After", 0)), LoopClock())
+            delay = answer.headers.get("Retry-After")
+            told = None if delay is None else float(delay)
+            limiter.refused(told, sent_at=sent_at, clock=LoopClock())
         return Response(answer.status, answer.headers, answer.body)
 
 

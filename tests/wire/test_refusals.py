@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from coachstream import ApiError, errors
 from coachstream.wire import refusals
@@ -67,6 +68,20 @@ def test_an_error_response_need_not_be_json(body, message):
     assert refusals.error_from_response(502, {}, body, now=NOW).message == message
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_servers_words_are_printable_and_cut(as_json):
+    words = "down\r\n2026-01-01 ERROR forged \x1b[2J\x07" + "!" * 60_000
+    body = json.dumps({"message": words, "requestId": words}) if as_json else words
+    error = refusals.error_from_response(500, {}, body.encode(), now=NOW)
+    assert error.message.startswith("down 2026-01-01 ERROR forged \\x1b[2J\\x07!!")
+    for shown in (str(error), error.message, error.request_id or "-"):
+        assert shown.isprintable()
+        assert len(shown) < 1_200
+    header = refusals.error_from_response(500, {"Request-Id": words}, b"{}", now=NOW)
+    assert str(header).isprintable()
+    assert len(str(header)) < 1_200
+
+
 @given(st.integers(100, 999), st.dictionaries(st.text(), st.text()), st.binary(), st.text())
 def test_any_error_response_is_an_api_error(status, headers, body, retry_after):
     error = refusals.error_from_response(
@@ -95,10 +110,22 @@ def test_any_error_response_is_an_api_error(status, headers, body, retry_after):
         ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400.0),
         ("soon", None),
         ("", None),
+        ("3, 5", 5.0),
+        ("5,3", 5.0),
+        ("10, 20 , 15", 20.0),
+        ("soon, 2", 2.0),
+        ("3, Fri, 02 Jan 2026 03:04:35 GMT", 30.0),
+        ("Fri, 02 Jan 2026 03:04:35 GMT, 90", 90.0),
+        ("Friday, 02-Jan-26 03:04:35 GMT, 1", 30.0),
     ],
 )
 def test_retry_after_is_a_float_an_integer_or_a_date(value, seconds):
     assert refusals.retry_after({"Retry-After": value}, now=NOW) == seconds
+
+
+def test_the_longest_of_several_retry_after_headers_counts():
+    headers = CIMultiDict([("Retry-After", "3"), ("retry-after", "5"), ("Retry-After", "4")])
+    assert refusals.retry_after(headers, now=NOW) == 5
 
 
 def test_no_retry_after_is_none():

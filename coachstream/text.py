@@ -1,0 +1,19 @@
+"""Others' words in our messages: on one line, printable, and cut."""
+
+LONGEST = 500
+"""Characters of others' words that a message quotes."""
+
+
+def printable(text: str, longest: int = LONGEST) -> str:
+    r"""Return others' words as a message may quote them.
+
+    Blanks and line breaks become one space, what steers a terminal or can't be encoded becomes an
+    escape such as ``\x1b``, and what is longer than ``longest`` characters ends in ``…``.
+    """
+    words = " ".join(text[: longest * 4].split())
+    shown = "".join(one if one.isprintable() else _escaped(one) for one in words[: longest + 1])
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
