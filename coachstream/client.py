@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Self
 
 import aiohttp
-import anyio
 
 from .arguments import at_least_one, instance_of, seconds, sync_function
 from .assignments.endpoint import Assignments
@@ -20,10 +19,14 @@ from .http.exchange import MAX_PAGE_BYTES, TIMEOUT, Exchange
 from .http.rate_limit import RateLimits
 from .http.transport import Transport
 from .observers.logging import log_event
+from .progress.checkpointer import LAST_SAVE
 from .retry import RetryPolicy
 from .sessions.endpoint import Sessions
-from .tasks import BackgroundTasks, Runtime
+from .tasks import BackgroundTasks, Runtime, cancellation_first, close_all
 from .telemetry import Observer, guarded
+
+CLOSING = LAST_SAVE + 1.0
+"""Seconds that closing may take; a little more than a stream's, so that its own error is raised."""
 
 
 class Client:
@@ -111,15 +114,20 @@ class Client:
     async def aclose(self) -> None:
         """Save positions, cancel what runs and close our connections; twice is harmless.
 
-        A task that waits for a session gets `ClosedError`.
+        A task that waits for a session gets `ClosedError`. All is closed at the same time, and
+        within eleven seconds, whatever hangs. A cancellation meanwhile is raised when it is over.
+
+        Raises:
+            Exception: what the first stream that could not be saved raised.
         """
+        with cancellation_first():
+            await close_all([*self.sessions.closers, self._disconnect], within=CLOSING)
+
+    async def _disconnect(self) -> None:
         try:
-            await self.sessions.aclose()
+            await self._tasks.aclose()
         finally:
-            # Even while all is being cancelled: nobody else closes what is open now.
-            with anyio.CancelScope(shield=True):
-                await self._tasks.aclose()
-                await self._transport.aclose()
+            await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -130,4 +138,9 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.aclose()
+        try:
+            await self.aclose()
+        except Exception as failure:
+            if error is None:
+                raise
+            error.add_note(f"closing the client failed, too: {failure!r}")

@@ -1,5 +1,6 @@
 """What a stream is doing, readable at any moment: idle, throttled, retrying, stalled."""
 
+from collections import Counter
 from datetime import datetime
 from enum import StrEnum
 
@@ -8,12 +9,20 @@ import msgspec
 from ..clock import Clock
 from ..errors import RateLimitError
 from ..telemetry import (
+    CallOverdue,
+    CallReturned,
     CaughtUp,
+    CheckpointSaved,
+    ConsumerStopped,
     Event,
+    HandlersRecovered,
+    HandlersStalled,
+    LoadFailed,
     Observer,
     PageRead,
     RequestStarted,
     RetryScheduled,
+    SaveFailed,
     StreamEnded,
     Throttled,
 )
@@ -34,9 +43,10 @@ class StreamState(StrEnum):
     THROTTLED = "throttled"
     """It waits because the server told us to slow down."""
     RETRYING = "retrying"
-    """The last try failed and the next is scheduled or under way."""
+    """The last request, load or save failed, and the next is scheduled or under way."""
     STALLED = "stalled"
-    """What it does should long have ended: something is wrong that no error has shown."""
+    """What it does should long have ended: something is wrong that no error has shown. This may be
+    a store, a callback, or a consumer's handlers."""
     STOPPED = "stopped"
     """It has reached its end time, was closed, or failed."""
 
@@ -56,9 +66,29 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """From the latest ``updated_at_time`` you have settled to now; None: nothing is settled yet.
     It grows while the feed is quiet: read it together with the state."""
     failures: int
-    """Failed attempts since the last good response."""
+    """Requests that failed since the last good response, and loads and saves that failed since the
+    store last worked."""
     last_error: str | None
-    """The last failure, even if requests succeed again."""
+    """The last failure, even if all succeeds again."""
+
+
+class _Trouble:
+    """Something that is wrong beside the reading of pages."""
+
+    def __init__(self) -> None:
+        self.since: float | None = None
+        self.failures = 0
+
+    def note(self, now: float, failures: int = 0) -> None:
+        self.since = now if self.since is None else self.since
+        self.failures = failures
+
+    def end(self) -> None:
+        self.since, self.failures = None, 0
+
+
+_FAILURES = (StreamEnded, RetryScheduled, SaveFailed, LoadFailed, ConsumerStopped)
+"""Events whose error is a stream's last error; a failing handler's is not."""
 
 
 class HealthMonitor:
@@ -74,6 +104,10 @@ class HealthMonitor:
         self._failures = 0
         self._last_error: str | None = None
         self._last_response: float | None = None
+        self._store = _Trouble()
+        self._overdue: Counter[str] = Counter()
+        self._calls = _Trouble()
+        self._handlers = _Trouble()
 
     def observing(self, observer: Observer, clock: Clock) -> Observer:
         """Return an observer that notes each event here, and passes it on to ``observer``."""
@@ -85,19 +119,44 @@ class HealthMonitor:
         return observe
 
     def note(self, event: Event, now: float) -> None:
-        """Note an event. After the end of the stream, later events are ignored."""
+        """Note an event. After the end of the stream, its state does not change any more."""
+        self._note_others(event, now)
         if isinstance(event, StreamEnded):
-            if event.error is not None:
-                self._last_error = str(event.error)
             self._response_due = None
             self._ended = True
             self._enter(StreamState.STOPPED, now)
         elif not self._ended:
             self._note(event, now)
 
+    def _note_others(self, event: Event, now: float) -> None:
+        """Note how the store, callbacks and a consumer are; and whatever failed."""
+        match event:
+            case SaveFailed() | LoadFailed():
+                self._store.note(now, event.attempt)
+            case CheckpointSaved():
+                self._store.end()
+            case CallOverdue():
+                self._overdue[event.what] += 1
+                self._calls.note(now)
+            case CallReturned():
+                self._overdue -= Counter([event.what])
+                if not self._overdue:
+                    self._calls.end()
+            case HandlersStalled():
+                self._handlers.note(now)
+            case HandlersRecovered() | ConsumerStopped():
+                self._handlers.end()
+            case _:
+                pass
+        error = getattr(event, "error", None)
+        if error is not None and isinstance(event, _FAILURES):
+            self._last_error = str(error)
+
     def _note(self, event: Event, now: float) -> None:
         match event:
             case RequestStarted():
+                if self._last_response is None:
+                    self._store.end()  # it has loaded, or has nothing to load
                 # It is still retrying, idle or throttled until the response is there.
                 if self._state is StreamState.STOPPED:
                     self._enter(StreamState.RETRYING, now)
@@ -105,7 +164,6 @@ class HealthMonitor:
             case RetryScheduled():
                 self._response_due = None
                 self._failures += 1
-                self._last_error = str(event.error)
                 if isinstance(event.error, RateLimitError):
                     # How long other streams make it wait is not known here.
                     self._enter(StreamState.THROTTLED, now)
@@ -146,17 +204,30 @@ class HealthMonitor:
         watermark: datetime | None,
     ) -> Health:
         """Return the snapshot."""
-        dues = [due for due in (self._due, self._response_due) if due is not None]
-        stalled = any(now > due + GRACE for due in dues)
+        state, since = self._state_now(now)
         return Health(
-            state=StreamState.STALLED if stalled else self._state,
-            state_age=now - self._since,
+            state=state,
+            state_age=now - since,
             answer_age=None if self._last_response is None else now - self._last_response,
             cursor_age=_age(cursor_time, today),
             lag=_age(watermark, today),
-            failures=self._failures,
+            failures=self._failures + self._store.failures,
             last_error=self._last_error,
         )
+
+    def _state_now(self, now: float) -> tuple[StreamState, float]:
+        """Return the state and when it began: the worst of all that is known."""
+        if self._ended:
+            return self._state, self._since
+        for trouble in (self._calls, self._handlers):
+            if trouble.since is not None:
+                return StreamState.STALLED, trouble.since
+        dues = [due for due in (self._due, self._response_due) if due is not None]
+        if any(now > due + GRACE for due in dues):
+            return StreamState.STALLED, self._since
+        if self._store.since is not None:
+            return StreamState.RETRYING, self._store.since
+        return self._state, self._since
 
     def _enter(self, state: StreamState, now: float, *, lasting: float | None = None) -> None:
         if state is not self._state:

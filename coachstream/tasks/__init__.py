@@ -4,7 +4,7 @@ It may import ``errors``, ``clock`` and ``telemetry``; everything above it may i
 """
 
 from .background import BackgroundTasks, DetachedTask
-from .cancellation import being_cancelled, was_cancelled
+from .cancellation import being_cancelled, cancellation_first, was_cancelled
 from .runtime import Runtime
 from .supervision import close_all, supervised
 from .threads import in_thread
@@ -14,6 +14,7 @@ __all__ = [
     "DetachedTask",
     "Runtime",
     "being_cancelled",
+    "cancellation_first",
     "close_all",
     "in_thread",
     "supervised",
