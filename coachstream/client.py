@@ -92,7 +92,7 @@ class Client:
             timeout=seconds("timeout", timeout),
             max_page_bytes=at_least_one("max_page_bytes", max_page_bytes),
         )
-        self._tasks = runtime.tasks
+        self._runtime = runtime
         self._transport = Transport(
             url=server_url(region=region, base_url=base_url),
             credentials=Credentials(token, tasks=runtime.tasks),
@@ -121,11 +121,12 @@ class Client:
             Exception: what the first stream that could not be saved raised.
         """
         with cancellation_first():
-            await close_all([*self.sessions.closers, self._disconnect], within=CLOSING)
+            closers = [*self.sessions.closers, self._disconnect]
+            await close_all(closers, self._runtime, within=CLOSING)
 
     async def _disconnect(self) -> None:
         try:
-            await self._tasks.aclose()
+            await self._runtime.tasks.aclose()
         finally:
             await self._transport.aclose()
 

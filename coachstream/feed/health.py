@@ -104,7 +104,8 @@ class HealthMonitor:
         self._failures = 0
         self._last_error: str | None = None
         self._last_response: float | None = None
-        self._store = _Trouble()
+        self._loads = _Trouble()
+        self._saves = _Trouble()
         self._overdue: Counter[str] = Counter()
         self._calls = _Trouble()
         self._handlers = _Trouble()
@@ -131,10 +132,14 @@ class HealthMonitor:
     def _note_others(self, event: Event, now: float) -> None:
         """Note how the store, callbacks and a consumer are; and whatever failed."""
         match event:
-            case SaveFailed() | LoadFailed():
-                self._store.note(now, event.attempt)
+            case LoadFailed():
+                self._loads.note(now, event.attempt)
+            case RequestStarted():
+                self._loads.end()  # nothing is requested before the position is loaded
+            case SaveFailed():
+                self._saves.note(now, event.attempt)
             case CheckpointSaved():
-                self._store.end()
+                self._saves.end()
             case CallOverdue():
                 self._overdue[event.what] += 1
                 self._calls.note(now)
@@ -155,8 +160,6 @@ class HealthMonitor:
     def _note(self, event: Event, now: float) -> None:
         match event:
             case RequestStarted():
-                if self._last_response is None:
-                    self._store.end()  # it has loaded, or has nothing to load
                 # It is still retrying, idle or throttled until the response is there.
                 if self._state is StreamState.STOPPED:
                     self._enter(StreamState.RETRYING, now)
@@ -211,7 +214,7 @@ class HealthMonitor:
             answer_age=None if self._last_response is None else now - self._last_response,
             cursor_age=_age(cursor_time, today),
             lag=_age(watermark, today),
-            failures=self._failures + self._store.failures,
+            failures=self._failures + self._loads.failures + self._saves.failures,
             last_error=self._last_error,
         )
 
@@ -225,8 +228,9 @@ class HealthMonitor:
         dues = [due for due in (self._due, self._response_due) if due is not None]
         if any(now > due + GRACE for due in dues):
             return StreamState.STALLED, self._since
-        if self._store.since is not None:
-            return StreamState.RETRYING, self._store.since
+        for trouble in (self._loads, self._saves):
+            if trouble.since is not None:
+                return StreamState.RETRYING, trouble.since
         return self._state, self._since
 
     def _enter(self, state: StreamState, now: float, *, lasting: float | None = None) -> None:

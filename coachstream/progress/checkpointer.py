@@ -179,7 +179,8 @@ class Checkpointer:
         """
         self._answers.set()
         try:
-            await close_all([*closers, partial(self._finish, position)], within=LAST_SAVE)
+            closers = (*closers, partial(self._finish, position))
+            await close_all(closers, self._runtime, within=LAST_SAVE)
         except TimeoutError as late:
             raise self._last_failure or late from None
 

@@ -54,6 +54,8 @@ class StreamSource:
         """Whether anything has been read, or a consumer has taken over."""
         self.closed = False
         """Whether it has ended or was closed."""
+        self.dropped = False
+        """Whether nobody holds the stream any more."""
         self.finished = asyncio.Event()
         """Set when closing is over."""
         self.overtaken = False
@@ -203,7 +205,7 @@ class StreamSource:
         self._event_loop = asyncio.get_running_loop()
         same = [one for one in self._siblings if one.place == self.place]
         for sibling in same:
-            if sibling.closed:
+            if sibling.closed or sibling.dropped:
                 await sibling.finished.wait()
         await self._resume(self.checkpointer)
         for sibling in same:
@@ -239,7 +241,7 @@ class StreamSource:
 
     async def _finish(self) -> None:
         if self.checkpointer is None or self._saver is None:
-            await close_all([self._reader.aclose], within=LAST_SAVE)
+            await close_all([self._reader.aclose], self._runtime, within=LAST_SAVE)
             return
         saves = self._loaded and not self.overtaken
         await self.checkpointer.finish(
@@ -253,6 +255,7 @@ class StreamSource:
         """Close without waiting; from any thread, such as a garbage collector's."""
         self._loading.abandon()
         self._reader.abandon()
+        self.dropped = True
         if self._event_loop is not None and not self.closed:
             with suppress(RuntimeError):  # the loop is closed
                 self._event_loop.call_soon_threadsafe(self._close_behind)

@@ -1,4 +1,4 @@
-"""Time, chance, events and tasks: what every part is given, and how it waits for others' code.
+"""Shared by all parts: clock, random, observer, background tasks, bounded waits for user code.
 
 It may import ``errors``, ``clock`` and ``telemetry``; everything above it may import it.
 """

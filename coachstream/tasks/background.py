@@ -34,7 +34,6 @@ class BackgroundTasks:
             raise ClosedError("the client is closed")
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         # Whoever started the task sees its exception, if anyone still waits for it.
         task.add_done_callback(drop_exception)
@@ -47,7 +46,7 @@ class BackgroundTasks:
         task.add_done_callback(drop_exception)
 
     async def aclose(self) -> None:
-        """Cancel all tasks and wait until they have ended."""
+        """Cancel all tasks and wait until they have ended; not for those left behind."""
         self._closed = True
         while self._tasks:
             for task in tuple(self._tasks):

@@ -39,30 +39,99 @@ async def supervised(
         runtime: Where events go, and tasks that are left behind.
         within: Seconds after which the call is cancelled; None: it may take any time.
         finish_within: Seconds for which the call goes on when this task is cancelled, because half
-            of its work would be worse than none.
+            of its work would be worse than none. What it returns then is lost.
 
     Raises:
-        TimeoutError: the call did not return in time.
+        TimeoutError: the call did not return in time. Its cause is what the call raised instead.
         RuntimeError: it raised a ``CancelledError``, though nobody had cancelled it, or a
             ``StopAsyncIteration``, which would end a loop as if there were no more sessions.
         asyncio.CancelledError: this task was cancelled. The call has ended, or is left behind.
         Exception: what the call raised.
     """
-    task = asyncio.ensure_future(_awaited(call))
-    watch = _Watch(what, runtime)
+    task = _start(call)
+    _Watch(what, runtime, task)
     try:
         await asyncio.wait((task,), timeout=within)
-        if not task.done():
-            await _cancel(task, runtime)
-            if not task.done() or task.cancelled():
-                raise TimeoutError(f"{what} did not end within {within:g} s")
     except asyncio.CancelledError:
         if finish_within:
             await _until_done((task,), finish_within)
         await _cancel(task, runtime)
         raise
-    finally:
-        watch.end()
+    except GeneratorExit:  # nobody waits any more, and nothing can be awaited here
+        task.cancel()
+        runtime.tasks.leave_behind(task)
+        raise
+    if not task.done():
+        await _cancel(task, runtime)
+        late = not task.done() or task.cancelled()
+        if late or task.exception() is not None:
+            cause = None if late else task.exception()
+            raise TimeoutError(f"{what} did not end within {within:g} s") from cause
+    return _result(task, what)
+
+
+async def close_all(
+    closers: Iterable[Callable[[], Awaitable[None]]], runtime: Runtime, *, within: float
+) -> None:
+    """Close several things at the same time, within one bound, whatever hangs.
+
+    What hangs is cancelled and left behind. Cancellations of this task are raised when all is over.
+
+    Raises:
+        TimeoutError: something did not close in time.
+        Exception: the first failure; everything else is closed all the same.
+    """
+    tasks = [_start(closer) for closer in closers]
+    cancelled = await _until_done(tasks, within)
+    failures: list[Exception] = []
+    for task in tasks:
+        if not task.done():
+            task.cancel()
+            runtime.tasks.leave_behind(task)
+            failures.append(TimeoutError(f"closing did not end within {within:g} s"))
+            continue
+        try:
+            _result(task, "closing")
+        except Exception as error:  # noqa: BLE001  # raised below, after the others
+            failures.append(error)
+    # A failure says more than that something else hung.
+    failures.sort(key=lambda failure: isinstance(failure, TimeoutError))
+    if cancelled:
+        raise asyncio.CancelledError from (failures[0] if failures else None)
+    if failures:
+        raise failures[0]
+
+
+class _Watch:
+    """Reports a call that is overdue, and later that it has ended."""
+
+    def __init__(self, what: str, runtime: Runtime, task: asyncio.Task[Any]) -> None:
+        self._what = what
+        self._runtime = runtime
+        self._loop = task.get_loop()
+        self._began = self._loop.time()
+        self._reported = False
+        self._timer = self._loop.call_later(OVERDUE, self._report)
+        task.add_done_callback(self._end)
+
+    def _report(self) -> None:
+        self._reported = True
+        self._runtime.observe(CallOverdue(what=self._what, seconds=OVERDUE))
+
+    def _end(self, _: asyncio.Task[Any]) -> None:
+        self._timer.cancel()
+        if self._reported:
+            seconds = self._loop.time() - self._began
+            self._runtime.observe(CallReturned(what=self._what, seconds=seconds))
+
+
+def _start(call: Callable[[], Awaitable[T]]) -> asyncio.Task[T]:
+    task = asyncio.get_running_loop().create_task(_awaited(call))
+    task.add_done_callback(drop_exception)  # it is raised to whoever waits, if anyone still does
+    return task
+
+
+def _result(task: asyncio.Task[T], what: str) -> T:
     if task.cancelled():
         raise RuntimeError(f"{what} raised CancelledError, but nothing had cancelled it")
     try:
@@ -71,64 +140,18 @@ async def supervised(
         raise RuntimeError(f"{what} raised StopAsyncIteration") from stop
 
 
-async def close_all(closers: Iterable[Callable[[], Awaitable[None]]], *, within: float) -> None:
-    """Close several things at the same time, within one bound, whatever hangs.
-
-    Cancellations of this task are raised when that is over.
-
-    Raises:
-        TimeoutError: something did not close in time.
-        Exception: the first failure; everything else is closed all the same.
-    """
-    tasks = [asyncio.ensure_future(_awaited(closer)) for closer in closers]
-    for task in tasks:
-        task.add_done_callback(drop_exception)
-    cancelled = await _until_done(tasks, within)
-    hung = [task for task in tasks if not task.done()]
-    for task in hung:
-        task.cancel()
-    await asyncio.sleep(0)  # noqa: TID251  # no time passes: only so that they notice
-    if cancelled:
-        raise asyncio.CancelledError
-    for task in tasks:
-        if task not in hung and not task.cancelled() and (failure := task.exception()):
-            raise failure
-    if hung:
-        raise TimeoutError(f"closing did not end within {within:g} s")
-
-
-class _Watch:
-    """Reports a call that is overdue, and later that it has returned."""
-
-    def __init__(self, what: str, runtime: Runtime) -> None:
-        self._what = what
-        self._runtime = runtime
-        self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
-        self._reported = False
-        self._timer = self._loop.call_later(OVERDUE, self._report)
-
-    def _report(self) -> None:
-        self._reported = True
-        self._runtime.observe(CallOverdue(what=self._what, seconds=OVERDUE))
-
-    def end(self) -> None:
-        self._timer.cancel()
-        if self._reported:
-            seconds = self._loop.time() - self._began
-            self._runtime.observe(CallReturned(what=self._what, seconds=seconds))
-
-
 async def _awaited(call: Callable[[], Awaitable[T]]) -> T:
     return await call()
 
 
-async def _cancel(task: asyncio.Future[Any], runtime: Runtime) -> None:
+async def _cancel(task: asyncio.Task[Any], runtime: Runtime) -> None:
     """Cancel a call, give it time for its clean-up, cancel it again, and leave it behind."""
     cancelled = False
-    for _ in range(2):
+    for attempt in range(2):
         if not task.done():
-            task.cancel()
+            # asyncio.run cancels every task at its end: then it has been cancelled already.
+            if attempt or not task.cancelling():
+                task.cancel()
             cancelled |= await _until_done((task,), CLEANUP)
     if not task.done():
         runtime.tasks.leave_behind(task)

@@ -1,6 +1,8 @@
 """Waiting for what others wrote: bounded, reported, cancelled once, and closed within one bound."""
 
 import asyncio
+import gc
+from contextlib import suppress
 from contextvars import ContextVar
 
 import anyio
@@ -212,6 +214,7 @@ async def test_context_variables_are_seen_and_do_not_leak():
 
 @virtual
 async def test_everything_is_closed_at_once_within_one_bound_whatever_hangs():
+    runtime, _ = watched()
     closed = []
 
     async def good():
@@ -225,11 +228,12 @@ async def test_everything_is_closed_at_once_within_one_bound_whatever_hangs():
         await pass_time(NEVER)
 
     with pytest.raises(OSError, match="disk"):
-        await close_all([hung, hung, bad, good], within=10)
+        await close_all([hung, hung, bad, good], runtime, within=10)
     assert closed == [pytest.approx(1, abs=0.1)]
     assert loop_time() == pytest.approx(10, abs=0.1)
     with pytest.raises(TimeoutError, match="within 10 s"):
-        await close_all([good, hung], within=10)
+        await close_all([good, hung], runtime, within=10)
+    await pass_time(1)
     assert len(asyncio.all_tasks()) == 1
 
 
@@ -241,10 +245,115 @@ async def test_closing_holds_cancellations_until_it_is_over():
         await pass_time(3)
         closed.append(True)
 
-    closing = asyncio.create_task(close_all([slow], within=10))
+    closing = asyncio.create_task(close_all([slow], new_runtime(), within=10))
     for _ in range(3):
         await pass_time(0.5)
         closing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await closing
     assert closed == [True]
+
+
+@virtual
+async def test_closing_says_what_failed_also_when_it_is_cancelled_or_something_raises_oddly():
+    async def fail():
+        await pass_time(1)
+        raise OSError("not saved")
+
+    async def foreign():
+        raise asyncio.CancelledError
+
+    closing = asyncio.create_task(close_all([fail], new_runtime(), within=10))
+    await pass_time(0.5)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError) as cancelled:
+        await closing
+    assert isinstance(cancelled.value.__cause__, OSError)
+    with pytest.raises(RuntimeError, match="closing raised CancelledError"):
+        await close_all([foreign], new_runtime(), within=10)
+
+
+@virtual
+async def test_a_failure_after_our_cancellation_is_not_logged_by_asyncio(caplog):
+    runtime, _ = watched()
+
+    async def fail():
+        try:
+            await pass_time(NEVER)
+        except asyncio.CancelledError:
+            raise ValueError("a secret") from None
+
+    waiting = asyncio.create_task(supervised(fail, "asking", runtime))
+    await pass_time(1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    del waiting
+    gc.collect()
+    await pass_time(1)
+    assert caplog.text == ""
+
+
+@virtual
+async def test_an_error_in_the_clean_up_is_the_cause_of_the_time_out():
+    runtime, _ = watched()
+
+    async def fail():
+        try:
+            await pass_time(NEVER)
+        finally:
+            raise ValueError("in the clean-up")
+
+    with pytest.raises(TimeoutError) as late:
+        await supervised(fail, "asking", runtime, within=10)
+    assert isinstance(late.value.__cause__, ValueError)
+
+
+@virtual
+async def test_a_cancellation_during_the_clean_up_after_a_time_out_starts_nothing_again():
+    runtime, _ = watched()
+    cancellations = []
+
+    async def stubborn():
+        while len(cancellations) < 2:
+            try:
+                await pass_time(NEVER)
+            except asyncio.CancelledError:
+                cancellations.append(loop_time())
+
+    waiting = asyncio.create_task(
+        supervised(stubborn, "asking", runtime, within=10, finish_within=30)
+    )
+    await pass_time(10 + CLEANUP / 2)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert cancellations == [pytest.approx(10, abs=0.1), pytest.approx(10 + CLEANUP, abs=0.1)]
+
+
+@virtual
+async def test_a_call_that_is_left_behind_is_overdue_until_it_ends():
+    runtime, events = watched()
+    ended = asyncio.Event()
+
+    async def stubborn():
+        while not ended.is_set():
+            with suppress(asyncio.CancelledError):
+                await ended.wait()
+
+    with pytest.raises(TimeoutError):
+        await supervised(stubborn, "asking", runtime, within=OVERDUE + 1)
+    assert [type(event) for event in events] == [CallOverdue]
+    ended.set()
+    await pass_time(1)
+    assert [type(event) for event in events] == [CallOverdue, CallReturned]
+
+
+@virtual
+async def test_a_coroutine_that_is_closed_leaves_no_call_running():
+    runtime, _ = watched()
+    waiting = supervised(lambda: pass_time(NEVER), "asking", runtime)
+    waiting.send(None)
+    waiting.close()
+    await pass_time(1)
+    assert len(asyncio.all_tasks()) == 1
