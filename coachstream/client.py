@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Self
 
 import aiohttp
-import anyio
 
 from .arguments import at_least_one, instance_of, instance_or_new, seconds, sync_function
 from .assignments.endpoint import Assignments
@@ -20,10 +19,14 @@ from .http.exchange import MAX_PAGE_BYTES, TIMEOUT, Exchange
 from .http.rate_limit import RateLimits
 from .http.transport import Transport
 from .observers.logging import log_event
+from .progress.checkpointer import LAST_SAVE
 from .retry import RetryPolicy
 from .sessions.endpoint import Sessions
-from .tasks import BackgroundTasks, Runtime
+from .tasks import BackgroundTasks, Runtime, cancellation_first, close_all
 from .telemetry import Observer, guarded
+
+CLOSING = LAST_SAVE + 1.0
+"""Seconds that closing may take; a little more than a stream's, so that its own error is raised."""
 
 
 class Client:
@@ -91,7 +94,7 @@ class Client:
             timeout=seconds("timeout", timeout),
             max_page_bytes=at_least_one("max_page_bytes", max_page_bytes),
         )
-        self._tasks = runtime.tasks
+        self._runtime = runtime
         self._transport = Transport(
             url=server_url(region=region, base_url=base_url),
             credentials=Credentials(token, runtime=runtime, within=exchange.timeout + GRACE),
@@ -113,16 +116,22 @@ class Client:
     async def aclose(self) -> None:
         """Save positions, cancel what runs and close our connections; twice is harmless.
 
-        A task that waits for a session or a call gets `ClosedError`. A token provider that is at
-        work may finish, for at most ten seconds.
+        A task that waits for a session or a call gets `ClosedError`. A token provider that is
+        running may finish. All is closed at the same time, and within eleven seconds, whatever
+        hangs. A cancellation meanwhile is raised when it is over.
+
+        Raises:
+            Exception: what the first stream that could not be saved raised.
         """
+        with cancellation_first():
+            closers = [*self.sessions.closers, self._disconnect]
+            await close_all(closers, self._runtime, within=CLOSING)
+
+    async def _disconnect(self) -> None:
         try:
-            await self.sessions.aclose()
+            await self._transport.aclose()
         finally:
-            # Even while all is being cancelled: nobody else closes what is open now.
-            with anyio.CancelScope(shield=True):
-                await self._transport.aclose()
-                await self._tasks.aclose()
+            await self._runtime.tasks.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -133,7 +142,12 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.aclose()
+        try:
+            await self.aclose()
+        except Exception as failure:
+            if error is None:
+                raise
+            error.add_note(f"closing the client failed, too: {failure!r}")
 
 
 def _check_version(version: str) -> None:

@@ -13,7 +13,7 @@ from .encoding import Checkpoint, encode
 from .lazy import Lazy
 from .names import checked_name
 from .store import Store
-from .stored import Stored, check_revision, overtaken
+from .stored import Stored, check_revision, overtaken, restore
 
 TIMEOUT = 30.0
 """Seconds that the store's own connections wait for the server before they raise."""
@@ -81,6 +81,14 @@ class PostgresStore(Store):
         shown = without_secrets(database) if isinstance(database, str) else type(database).__name__
         return f"PostgresStore({shown!r})"
 
+    async def load(self, name: str, *, on: Connection | None = None) -> Checkpoint | None:
+        """Return the checkpoint stored for ``name``; with ``on``, as that connection sees it."""
+        if on is None:
+            return await super().load(name)
+        self._check_open()
+        await self._make_table_on(on)
+        return restore(name, await self._read(on, checked_name(name)))
+
     async def save(
         self, name: str, position: Position, *, after: int, on: Connection | None = None
     ) -> Checkpoint:
@@ -99,12 +107,14 @@ class PostgresStore(Store):
         self._check_open()
         if not on.is_in_transaction():
             raise InvalidArgumentError("on", "no transaction is open on this connection")
-        if not self._has_table:
-            # Not through the pool: its last connection may be this one. `_has_table` stays False,
-            # because a rollback removes the table.
-            await self._make_table(on)
+        await self._make_table_on(on)
         await self._replace(on, checked_name(name), encode(position), after)
         return Checkpoint(position=position, revision=after + 1)
+
+    async def _make_table_on(self, connection: Connection) -> None:
+        """Make the table, not through the pool: its last connection may be this one."""
+        if not self._has_table:  # it stays so, because a rollback removes the table
+            await self._make_table(connection)
 
     async def _load(self, name: str) -> Stored | None:
         async with (await self._pool()).acquire() as connection:

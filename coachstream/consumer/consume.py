@@ -1,6 +1,6 @@
 """Callbacks for sessions: many at once, a driver's in order, and nothing lost."""
 
-from collections.abc import AsyncIterable, Callable, Hashable
+from collections.abc import Callable, Hashable
 from datetime import timedelta
 from random import Random
 from typing import Literal
@@ -25,18 +25,17 @@ from ..retry import RetryPolicy
 from ..sessions.stream import PageStream, SessionStream
 from ..tasks import BackgroundTasks, Runtime
 from ..telemetry import Observer, guarded
-from ..wire.pages import Page
 from .bounds import Bounds
 from .failures import Failures, OnFailure
 from .lanes import driver_of
 from .ledger import Handler, Ledger
 from .report import Report
 from .run import Consumer
-from .source import PagesSource, Source
+from .source import PagesAfter, PagesSource, Source
 
 
 async def consume(
-    stream: SessionStream | AsyncIterable[Page],
+    stream: SessionStream | PagesAfter,
     handler: Handler,
     *,
     name: str,
@@ -67,7 +66,9 @@ async def consume(
     Handlers that never wait let the event loop do other work every few milliseconds.
 
     Args:
-        stream: A stream from which nothing has been read, or any async iterable of pages.
+        stream: A stream from which nothing has been read; or, for pages of any other origin, a
+            function that is given the saved `Position` and returns an async iterable of the pages
+            after its ``cursor``, or of all of them if that is None.
         handler: An async function of a session. Each call sees the context variables of this call
             of ``consume``, and none that another handler has set.
         name: The name of the saved position. A second consumer with this name is stopped.
@@ -108,7 +109,7 @@ async def consume(
     runtime = Runtime(
         clock=checked_clock(clock),
         random=instance_or_new("random", random, Random),
-        observe=guarded(source.observing(log_event if observer is None else observer)),
+        observe=source.observing(guarded(log_event if observer is None else observer)),
         tasks=BackgroundTasks(),
     )
     consumer = Consumer(
@@ -124,7 +125,8 @@ async def consume(
             ratio=fraction("failure_ratio", failure_ratio),
             runtime=runtime,
         ),
-        checkpointer=Checkpointer(store, name=name, runtime=runtime),
+        # The store is asked for as long as the client asks the server.
+        checkpointer=Checkpointer(store, name=name, runtime=runtime, retry=source.retry or retry),
         bounds=Bounds(
             concurrency=at_least_one("concurrency", concurrency),
             sessions=at_least_one("max_unsettled", max_unsettled),
@@ -136,11 +138,13 @@ async def consume(
     return await consumer.run()
 
 
-def _source(stream: SessionStream | AsyncIterable[Page]) -> Source:
+def _source(stream: SessionStream | PagesAfter) -> Source:
     if isinstance(stream, SessionStream):
         return stream.for_consumer()
     if isinstance(stream, PageStream):
         raise InvalidArgumentError("stream", "give the stream itself, not its pages")
-    if not isinstance(stream, AsyncIterable):
-        raise InvalidArgumentError("stream", "needs a stream, or an async iterable of pages")
+    if hasattr(stream, "__aiter__") or not callable(stream):
+        raise InvalidArgumentError(
+            "stream", "needs a stream, or a function of a Position that returns the pages after it"
+        )
     return PagesSource(stream)

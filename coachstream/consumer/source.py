@@ -1,18 +1,29 @@
-"""What a consumer reads from: a stream, or any async iterable of pages."""
+"""What a consumer reads from: a stream, or pages of any origin."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from contextlib import AsyncExitStack, aclosing
 from typing import Protocol
 
 from ..feed.reading import Reading
+from ..models import Position
 from ..progress.checkpointer import Checkpointer
 from ..progress.frontier import Frontier
+from ..retry import RetryPolicy
 from ..telemetry import Observer
 from ..wire.pages import Page
 from ..wire.query import Query
 
+PagesAfter = Callable[[Position], AsyncIterable[Page]]
+"""Returns the pages after a position: after its ``cursor``, or the first ones if that is None."""
+
 
 class Source(Protocol):
     """What a consumer reads from."""
+
+    @property
+    def retry(self) -> RetryPolicy | None:
+        """How patient it is with its server; None: it has none."""
+        ...
 
     async def begin_with(
         self, checkpointer: Checkpointer, on_close: Callable[[], None]
@@ -24,7 +35,7 @@ class Source(Protocol):
         ...
 
     def observing(self, observer: Observer) -> Observer:
-        """Return an observer for the consumer's events: the source sees them first."""
+        """Return an observer for the consumer's events, of which the source takes note first."""
         ...
 
     def readings(self) -> AsyncGenerator[Reading, None]:
@@ -37,32 +48,45 @@ class Source(Protocol):
 
 
 class PagesSource:
-    """Makes a source of any async iterable of pages."""
+    """Makes a source of pages of any origin."""
 
     _QUERY = "startTime=1970-01-01T00%3A00%3A00Z"
     """Pages of unknown origin have no query that could differ."""
 
-    def __init__(self, pages: AsyncIterable[Page]) -> None:
-        self._pages = pages
+    def __init__(self, pages_after: PagesAfter) -> None:
+        self.retry = None
+        self._pages_after = pages_after
+        self._start: Position | None = None
+        self._checkpointer: Checkpointer | None = None
 
     async def begin_with(
         self, checkpointer: Checkpointer, on_close: Callable[[], None]
     ) -> Frontier:
-        del on_close  # an iterable can't be closed by others
-        return Frontier(await checkpointer.load(Query.from_wire(self._QUERY)))
+        del on_close  # pages can't be closed by others
+        self._checkpointer = checkpointer
+        self._start = await checkpointer.load(Query.from_wire(self._QUERY))
+        return Frontier(self._start)
 
     def observing(self, observer: Observer) -> Observer:
+        """Return the observer as it is: pages have no health."""
         return observer
 
     async def aclose(self) -> None:
-        """Do nothing: whoever made the iterable closes it."""
+        """Do nothing: the end of `readings` closes the pages."""
 
     async def readings(self) -> AsyncGenerator[Reading, None]:
-        async for page in self._pages:
-            yield Reading(
-                entries=page.entries,
-                cursor=page.end_cursor or None,
-                moved=page.end_cursor != "",
-                has_next_page=page.has_next_page,
-                size=page.size,
-            )
+        assert self._start is not None
+        assert self._checkpointer is not None
+        pages = self._pages_after(self._start)
+        async with AsyncExitStack() as stack:
+            if isinstance(pages, AsyncGenerator):
+                await stack.enter_async_context(aclosing(pages))
+            async for page in pages:
+                yield Reading(
+                    entries=page.entries,
+                    cursor=page.end_cursor or None,
+                    moved=page.end_cursor != "",
+                    has_next_page=page.has_next_page,
+                    size=page.size,
+                )
+                await self._checkpointer.until_it_answers()

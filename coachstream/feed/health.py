@@ -12,14 +12,18 @@ from ..telemetry import (
     CallOverdue,
     CallReturned,
     CaughtUp,
+    CheckpointSaved,
+    ConsumerStopped,
     Event,
     HandlersRecovered,
     HandlersStalled,
+    LoadFailed,
     Observer,
     PageRead,
     RequestFinished,
     RequestStarted,
     RetryScheduled,
+    SaveFailed,
     StreamEnded,
     Throttled,
 )
@@ -40,9 +44,10 @@ class StreamState(StrEnum):
     THROTTLED = "throttled"
     """It waits because the server told us to slow down."""
     RETRYING = "retrying"
-    """The last try failed and the next is scheduled or under way."""
+    """The last request, load or save failed, and the next is scheduled or under way."""
     STALLED = "stalled"
-    """What it does should long have ended: something is wrong that no error has shown."""
+    """What it does should long have ended: something is wrong that no error has shown. This may be
+    a store, a callback, or a consumer's handlers."""
     STOPPED = "stopped"
     """It has reached its end time, was closed, or failed."""
 
@@ -62,9 +67,29 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """From the latest ``updated_at_time`` you have settled to now; None: nothing is settled yet.
     It grows while the feed is quiet: read it together with the state."""
     failures: int
-    """Failed attempts since the last good response."""
+    """Requests that failed since the last good response, and loads and saves that failed since the
+    store last worked."""
     last_error: str | None
-    """The last failure, even if requests succeed again."""
+    """The last failure, even if all succeeds again."""
+
+
+class _Trouble:
+    """Something that is wrong beside the reading of pages."""
+
+    def __init__(self) -> None:
+        self.since: float | None = None
+        self.failures = 0
+
+    def note(self, now: float, failures: int = 0) -> None:
+        self.since = now if self.since is None else self.since
+        self.failures = failures
+
+    def end(self) -> None:
+        self.since, self.failures = None, 0
+
+
+_FAILURES = (StreamEnded, RetryScheduled, SaveFailed, LoadFailed, ConsumerStopped)
+"""Events whose error is a stream's last error; a failing handler's is not."""
 
 
 class HealthMonitor:
@@ -76,11 +101,15 @@ class HealthMonitor:
         self._since = now
         self._due: float | None = None  # when the state should have ended
         self._response_due: float | None = None
-        self._overdue = Counter[str]()  # how many calls of each kind should long have ended
         self._ended = False
         self._failures = 0
         self._last_error: str | None = None
         self._last_response: float | None = None
+        self._loads = _Trouble()
+        self._saves = _Trouble()
+        self._overdue: Counter[str] = Counter()
+        self._calls = _Trouble()
+        self._handlers = _Trouble()
 
     def observing(self, observer: Observer, clock: Clock) -> Observer:
         """Return an observer that notes each event here, and passes it on to ``observer``."""
@@ -92,17 +121,42 @@ class HealthMonitor:
         return observe
 
     def note(self, event: Event, now: float) -> None:
-        """Note an event. After the end of the stream, later events are ignored."""
+        """Note an event. After the end of the stream, its state does not change any more."""
+        self._note_others(event, now)
+        error = getattr(event, "error", None)
+        if error is not None and isinstance(event, _FAILURES):
+            self._last_error = str(error)
         if isinstance(event, StreamEnded):
-            if event.error is not None:
-                self._last_error = str(event.error)
             self._response_due = None
-            self._overdue.clear()
             self._ended = True
             self._enter(StreamState.STOPPED, now)
         elif not self._ended:
             self._note(event, now)
-            self._note_overdue(event)
+
+    def _note_others(self, event: Event, now: float) -> None:
+        """Note how the store, callbacks and a consumer are."""
+        match event:
+            case LoadFailed():
+                self._loads.note(now, event.attempt)
+            case RequestStarted():
+                self._loads.end()  # nothing is requested before the position is loaded
+            case SaveFailed():
+                self._saves.note(now, event.attempt)
+            case CheckpointSaved():
+                self._saves.end()
+            case CallOverdue():
+                self._overdue[event.what] += 1
+                self._calls.note(now)
+            case CallReturned():
+                self._overdue -= Counter([event.what])
+                if not self._overdue:
+                    self._calls.end()
+            case HandlersStalled():
+                self._handlers.note(now)
+            case HandlersRecovered() | ConsumerStopped():
+                self._handlers.end()
+            case _:
+                pass
 
     def _note(self, event: Event, now: float) -> None:
         match event:
@@ -114,7 +168,6 @@ class HealthMonitor:
             case RetryScheduled():
                 self._response_due = None
                 self._failures += 1
-                self._last_error = str(event.error)
                 if isinstance(event.error, RateLimitError):
                     # How long other streams make it wait is not known here.
                     self._enter(StreamState.THROTTLED, now)
@@ -132,19 +185,6 @@ class HealthMonitor:
                 self._enter(StreamState.IDLE if still_idle else StreamState.FOLLOWING, now)
             case _:
                 pass  # says nothing about what the stream is doing
-
-    def _note_overdue(self, event: Event) -> None:
-        match event:
-            case CallOverdue():
-                self._overdue[event.what] += 1
-            case CallReturned():
-                self._overdue[event.what] -= 1
-            case HandlersStalled():  # which is repeated
-                self._overdue["handlers"] = 1
-            case HandlersRecovered():
-                self._overdue["handlers"] = 0
-            case _:
-                pass
 
     def resumed(self) -> None:
         """Note that somebody reads on after an end."""
@@ -171,17 +211,31 @@ class HealthMonitor:
         watermark: datetime | None,
     ) -> Health:
         """Return the snapshot."""
-        dues = [due for due in (self._due, self._response_due) if due is not None]
-        stalled = self._overdue.total() > 0 or any(now > due + GRACE for due in dues)
+        state, since = self._state_now(now)
         return Health(
-            state=StreamState.STALLED if stalled else self._state,
-            state_age=now - self._since,
+            state=state,
+            state_age=now - since,
             answer_age=None if self._last_response is None else now - self._last_response,
             cursor_age=_age(cursor_time, today),
             lag=_age(watermark, today),
-            failures=self._failures,
+            failures=self._failures + self._loads.failures + self._saves.failures,
             last_error=self._last_error,
         )
+
+    def _state_now(self, now: float) -> tuple[StreamState, float]:
+        """Return the state and when it began: the worst of all that is known."""
+        if self._ended:
+            return self._state, self._since
+        for trouble in (self._calls, self._handlers):
+            if trouble.since is not None:
+                return StreamState.STALLED, trouble.since
+        dues = [due for due in (self._due, self._response_due) if due is not None]
+        if any(now > due + GRACE for due in dues):
+            return StreamState.STALLED, self._since
+        for trouble in (self._loads, self._saves):
+            if trouble.since is not None:
+                return StreamState.RETRYING, trouble.since
+        return self._state, self._since
 
     def _enter(self, state: StreamState, now: float, *, lasting: float | None = None) -> None:
         if state is not self._state:

@@ -1,55 +1,83 @@
 """Loads and saves the position under one name in a store; it never moves backwards."""
 
+import asyncio
 import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 
 import anyio
 
-from ..checkpoints import PostgresStore, Store, StoreLike, open_store
+from ..checkpoints import Checkpoint, PostgresStore, Store, StoreLike, open_store
 from ..checkpoints.names import checked_name
 from ..checkpoints.postgres import Connection
-from ..checkpoints.stored import damaged
+from ..checkpoints.stored import damaged, overtaken
 from ..errors import (
     CoachStreamError,
     InvalidArgumentError,
     QueryMismatchError,
-    SaveRolledBackError,
     StaleCheckpointError,
 )
 from ..models import Position
 from ..retry import RetryPolicy
-from ..tasks import Runtime
-from ..telemetry import CheckpointSaved, SaveFailed
+from ..tasks import Runtime, close_all, supervised
+from ..telemetry import CheckpointSaved, LoadFailed, SaveFailed
 from ..wire.query import Query
+from .revisions import Revisions
 
 STORE_TIMEOUT = 30.0
 """Seconds a store may take to save or load: one that hangs must not stop a stream in silence."""
 LAST_SAVE = 10.0
-"""Seconds that the last save may take while everything is being cancelled."""
+"""Seconds that closing may take: the last save, and whatever is closed with it."""
+CLOSE_STORE = 1.0
+"""Seconds of those that are left to close the store if the last save fails until then."""
 INTERVAL = 1.0
 """Seconds between two saves at least, while there is always something to save."""
 
+HOPELESS = (
+    CoachStreamError,
+    # The store, or what it was given, is wrong:
+    AssertionError,
+    AttributeError,
+    FileNotFoundError,
+    ImportError,
+    IsADirectoryError,
+    NameError,
+    NotADirectoryError,
+    NotImplementedError,
+    PermissionError,
+    TypeError,
+)
+"""What a store raises that time does not mend, so that it is raised at once."""
+
+T = TypeVar("T")
+
 
 class Checkpointer:
-    """One name in one store."""
+    """One name in one store.
 
-    def __init__(self, store: StoreLike, *, name: str, runtime: Runtime) -> None:
+    While the store fails, it is asked again and again, as a server is: for ever, or for the time
+    that the policy allows.
+    """
+
+    def __init__(
+        self, store: StoreLike, *, name: str, runtime: Runtime, retry: RetryPolicy | None = None
+    ) -> None:
         self._store = open_store(store)
-        # A store opened here is closed here.
-        self._own_store = self._store if isinstance(store, str) else None
+        self._given = store
         self._name = checked_name(name)
         self._runtime = runtime
         self._clock = runtime.clock
-        self._retry = RetryPolicy()
-        self._revision = 0
+        self._retry = retry or RetryPolicy()
+        self.place = store if isinstance(store, str) else id(store), self._name
+        """The same for everything that saves under this name in this store."""
+        self._patience = self._retry.for_a_stream()
+        self._revisions = Revisions(name)
         self._saved: Position | None = None
         self._saved_at = float("-inf")
-        self._unsure: list[Position] = []  # saves that may have happened, or not
         self._last_failure: Exception | None = None
-        self._rolled_back = False  # a transaction with a save in it was rolled back
-        # The revision that is stored if the last save's transaction was rolled back.
-        self._revision_if_rolled_back: int | None = None
+        self._answers = asyncio.Event()
+        self._answers.set()
         self._lock = anyio.Lock()
 
     @property
@@ -58,9 +86,20 @@ class Checkpointer:
         return self._clock.monotonic() - self._saved_at >= INTERVAL
 
     @property
-    def in_transactions(self) -> bool:
-        """Whether saves happen in the caller's transactions, one of which may be open now."""
-        return self._revision_if_rolled_back is not None
+    def in_transaction(self) -> bool:
+        """Whether the last save was in the caller's transaction, which may be open now."""
+        return self._revisions.in_transaction
+
+    @property
+    def postgres(self) -> PostgresStore:
+        """The store, which saves in the caller's transactions.
+
+        Raises:
+            InvalidArgumentError: it can't.
+        """
+        if not isinstance(self._store, PostgresStore):
+            raise InvalidArgumentError("on", "only a PostgresStore saves on a connection")
+        return self._store
 
     async def load(self, asked: Query) -> Position:
         """Return where to resume the query, which is its start if nothing is stored.
@@ -71,16 +110,18 @@ class Checkpointer:
         Raises:
             QueryMismatchError: the filters differ, or the start is earlier.
             CheckpointError: what is stored can't be used.
+            Exception: what the store raised, if that can't mend or patience is over.
         """
-        with _time_limit(self._name):
-            found = await self._store.load(self._name)
+        found = await self._patiently(self._load, LoadFailed)
         if found is None:
+            self._revisions.stored(None)
             return Position(query=asked.wire, origin=asked.wire)
         stored = self._checked(found.position.origin)
         self._checked(found.position.query)
         if stored.filters != asked.filters or asked.start < stored.start:
             raise QueryMismatchError(self._name, stored=stored.wire, asked=asked.wire)
-        self._revision, self._saved = found.revision, found.position
+        self._revisions.stored(found)
+        self._saved = found.position
         return found.position
 
     def _checked(self, wire: str) -> Query:
@@ -100,112 +141,140 @@ class Checkpointer:
 
         Raises:
             StaleCheckpointError: another consumer has moved the checkpoint.
-            Exception: what the store raised, after as many attempts as the policy allows.
+            SaveRolledBackError: a transaction was rolled back with a save in it, and more has been
+                settled since.
+            Exception: what the store raised, if that can't mend or patience is over.
         """
-        self._refuse_after_rollback()
         async with self._lock:
             if position == self._saved:
                 return
             began = self._clock.monotonic()
             if on is None:
-                await self._save_with_retries(position)
+                await self._patiently(partial(self._save, position), SaveFailed)
+                self._saved = position
             else:
                 await self._save_on(on, position)
-            self._saved, self._saved_at = position, self._clock.monotonic()
+            self._saved_at = self._clock.monotonic()
             self._runtime.observe(
                 CheckpointSaved(
-                    name=self._name, revision=self._revision, seconds=self._saved_at - began
+                    name=self._name,
+                    revision=self._revisions.current,
+                    seconds=self._saved_at - began,
                 )
             )
 
-    async def _save_with_retries(self, position: Position) -> None:
-        for attempt in itertools.count(1):
-            try:
-                await self._save_once(position)
-            except CoachStreamError:
-                raise
-            except Exception as error:
-                self._last_failure = error
-                if attempt >= self._retry.attempts:
-                    raise
-                delay = self._retry.delay(attempt, self._runtime.random)
-                self._runtime.observe(
-                    SaveFailed(name=self._name, attempt=attempt, delay=delay, error=error)
-                )
-                await self._clock.sleep(delay)
-            else:
-                return
+    async def until_it_answers(self) -> None:
+        """Wait while the store fails, so that what is settled but not saved stays bounded."""
+        await self._answers.wait()
 
-    def _refuse_after_rollback(self) -> None:
-        if self._rolled_back:
-            raise SaveRolledBackError(
-                f"a transaction with a save of {self._name!r} in it was rolled back, so what is "
-                "settled here is not settled in the store: begin a new stream"
-            )
+    async def finish(
+        self, position: Position | None, *closers: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Save for the last time, close the store, and at the same time what else is given.
 
-    async def finish(self, position: Position | None) -> None:
-        """Save for the last time, even while all is being cancelled, and close the store.
+        All of it takes no longer than `LAST_SAVE`. Cancellations are raised when it is over.
 
         Raises:
-            Exception: what `save` raises, or what kept it from ending in time.
+            Exception: what `save` or a closer raises, or what kept the save from ending in time.
         """
+        self._answers.set()
         try:
-            if position is not None:
-                with anyio.move_on_after(LAST_SAVE, shield=True) as scope:
+            closers = (*closers, partial(self._finish, position))
+            await close_all(closers, self._runtime, within=LAST_SAVE)
+        except TimeoutError as late:
+            raise self._last_failure or late from None
+
+    async def _finish(self, position: Position | None) -> None:
+        try:
+            # The caller's transaction may be open; it decides about the save in it.
+            if position is not None and not self.in_transaction:
+                with anyio.move_on_after(LAST_SAVE - CLOSE_STORE) as scope:
                     await self.save(position)
                 if scope.cancelled_caught:
-                    late = TimeoutError(f"the last save of {self._name!r} did not end in time")
-                    raise self._last_failure or late
+                    raise TimeoutError(f"the last save of {self._name!r} did not end in time")
         finally:
-            if isinstance(self._own_store, Store):
-                with anyio.CancelScope(shield=True):
-                    await self._own_store.aclose()
+            if isinstance(self._given, str) and isinstance(self._store, Store):
+                await self._store.aclose()  # it was opened here
+
+    async def _patiently(
+        self, call: Callable[[], Awaitable[T]], event: type[SaveFailed] | type[LoadFailed]
+    ) -> T:
+        """Return what the call returns; while the store fails, wait and call again."""
+        failing_since: float | None = None
+        try:
+            for attempt in itertools.count(1):
+                try:
+                    result = await call()
+                except Exception as error:
+                    self._last_failure = error
+                    now = self._clock.monotonic()
+                    failing_since = now if failing_since is None else failing_since
+                    delay = self._retry.delay(attempt, self._runtime.random)
+                    failing_for = now + delay - failing_since
+                    if isinstance(error, HOPELESS) or self._patience.is_over(
+                        attempt=attempt, failing_for=failing_for
+                    ):
+                        raise
+                    self._answers.clear()
+                    self._runtime.observe(
+                        event(name=self._name, attempt=attempt, delay=delay, error=error)
+                    )
+                    await self._clock.sleep(delay)
+                else:
+                    self._last_failure = None
+                    return result
+            raise AssertionError("counting never ends")
+        finally:
+            self._answers.set()
+
+    async def _save(self, position: Position) -> None:
+        if self.in_transaction:
+            await self._find_out(position)
+        try:
+            saved = await self._write(position)
+        except StaleCheckpointError:
+            # It is our own if an earlier save was cut off after it had happened.
+            found = await self._load()
+            if found is None or not self._revisions.go_on_from(found, position):
+                raise
+            saved = found if found.position == position else await self._write(position)
+        self._revisions.stored(saved)
 
     async def _save_on(self, connection: Connection, position: Position) -> None:
-        if not isinstance(self._store, PostgresStore):
-            raise InvalidArgumentError("on", "only a PostgresStore saves on a connection")
-        before = self._revision
-        try:
-            saved = await self._store.save(self._name, position, after=before, on=connection)
-        except BaseException:
-            # What was to be committed with it is not, so this position must not be saved either.
-            self._rolled_back = True
-            raise
-        # Whether that transaction is committed is not known here.
-        self._revision, self._revision_if_rolled_back = saved.revision, before
+        """Save in the caller's transaction; whether that is committed is not known here."""
+        if self.in_transaction:
+            await self._find_out(position, on=connection)
+        self._saved = None
+        await self._write(position, on=connection)
 
-    async def _save_once(self, position: Position) -> None:
+    async def _find_out(self, position: Position, *, on: Connection | None = None) -> None:
+        """Find out which of our saves in transactions is stored, and go on from there."""
+        if not self._revisions.go_on_from(await self._load(on=on), position):
+            raise overtaken(self._name, self._revisions.current)
+
+    async def _load(self, *, on: Connection | None = None) -> Checkpoint | None:
+        if on is None:
+            return await self._supervised(partial(self._store.load, self._name), "loading")
+        return await self._supervised(partial(self.postgres.load, self._name, on=on), "loading")
+
+    async def _write(self, position: Position, *, on: Connection | None = None) -> Checkpoint:
+        after = self._revisions.current
+        save = self._store.save if on is None else partial(self.postgres.save, on=on)
         try:
-            with _time_limit(self._name):
-                saved = await self._store.save(self._name, position, after=self._revision)
+            saved = await self._supervised(
+                partial(save, self._name, position, after=after), "saving"
+            )
         except StaleCheckpointError:
-            with _time_limit(self._name):
-                found = await self._store.load(self._name)
-            if self._revision_if_rolled_back == (0 if found is None else found.revision):
-                self._rolled_back = True
-                self._refuse_after_rollback()
-            # It is our own if an earlier save was cut off after it had happened.
-            ours = found is not None and found.position in self._unsure
-            if found is None or not ours or found.revision != self._revision + 1:
-                raise
-            self._revision = found.revision
-            self._unsure.clear()
-            if found.position != position:
-                await self._save_once(position)
-        except BaseException:
-            if position not in self._unsure:
-                self._unsure.append(position)
             raise
-        else:
-            self._revision = saved.revision
-            self._revision_if_rolled_back = None
-            self._unsure.clear()
+        except BaseException:  # whether it has happened is not known
+            self._revisions.attempted(position, in_transaction=on is not None)
+            raise
+        if on is not None:
+            self._revisions.attempted(position, in_transaction=True)
+            self._revisions.current = saved.revision
+        return saved
 
-
-@contextmanager
-def _time_limit(name: str) -> Iterator[None]:
-    """Raise TimeoutError if the store takes too long, which is a failure like any other."""
-    with anyio.move_on_after(STORE_TIMEOUT) as scope:
-        yield
-    if scope.cancelled_caught:
-        raise TimeoutError(f"the store of {name!r} did not answer within {STORE_TIMEOUT:g} s")
+    async def _supervised(self, call: Callable[[], Awaitable[T]], doing: str) -> T:
+        return await supervised(
+            call, f"{doing} {self._name!r}", self._runtime, within=STORE_TIMEOUT
+        )

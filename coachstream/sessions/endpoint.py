@@ -1,10 +1,9 @@
 """``client.sessions``: opens streams of coaching sessions."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import get_args
-
-import anyio
+from functools import partial
+from typing import Literal, get_args
 
 from ..arguments import async_function, at_least_one, flag, one_of, seconds
 from ..checkpoints import StoreLike
@@ -22,8 +21,11 @@ from ..tasks import Runtime
 from ..telemetry import ShortPollInterval
 from ..wire import query as queries
 from ..wire.query import Filters, Query
-from .source import StreamSource
-from .stream import OnMalformed, SessionStream
+from .source import OnMalformed, StreamSource
+from .stream import SessionStream
+
+Settle = Literal["next", "ack"]
+"""What settles a session: asking for the next one, or `ack`; or only `ack`."""
 
 POLL_INTERVAL = 5.0
 """The documented minimum, in seconds, between requests to a feed that has nothing more
@@ -41,7 +43,7 @@ class Sessions:
         self._retry = retry
         self._runtime = runtime
         self._warned_of_short_polls = False
-        self._to_save: list[SessionStream] = []  # the streams that save when the client closes
+        self._open_sources: set[StreamSource] = set()  # of streams that have loaded and will save
 
     def stream(
         self,
@@ -59,6 +61,7 @@ class Sessions:
         keep_raw: bool = False,
         on_malformed: OnMalformed | None = None,
         on_expired: OnExpired = "resume",
+        settle: Settle = "next",
         name: str | None = None,
         store: StoreLike | None = None,
     ) -> SessionStream:
@@ -93,6 +96,8 @@ class Sessions:
                 error is raised whenever the session is met.
             on_expired: What to do when the cursor has expired: ``"resume"`` a quarter of an hour
                 before what was read last, and drop what is known to be settled; or ``"raise"``.
+            settle: What settles a session: ``"next"``, asking for the next one or `ack`; or
+                ``"ack"``, nothing but `ack`, for those who collect a batch before they write it.
             name: The name of the saved position in the ``store``. One reader at a time may use it.
             store: Where the position is saved between runs: a URL (``"sqlite:state.db"``), a store
                 of `coachstream.checkpoints`, or a mapping. Later runs resume from the saved
@@ -113,10 +118,14 @@ class Sessions:
             ),
         )
         cursor = queries.cursor_argument(after)
-        checkpointer = self._checkpointer(name, store)
-        if checkpointer is not None and cursor is not None:
+        if name is None and store is not None:
+            raise InvalidArgumentError("name", "the store needs a name for the saved position")
+        if name is not None and store is None:
+            raise InvalidArgumentError("store", "the name needs a store for the saved position")
+        if name is not None and cursor is not None:
             raise InvalidArgumentError("after", "the store has the position; give one of both")
         one_of("on_expired", on_expired, get_args(OnExpired))
+        one_of("settle", settle, get_args(Settle))
         if on_malformed is not None:
             async_function("on_malformed", on_malformed)
         return self._open(
@@ -128,7 +137,8 @@ class Sessions:
             keep_raw=flag("keep_raw", keep_raw),
             on_malformed=on_malformed,
             on_expired=on_expired,
-            checkpointer=checkpointer,
+            by_ack=settle == "ack",
+            saved_in=None if name is None or store is None else (name, store),
         )
 
     def backfill(
@@ -145,6 +155,7 @@ class Sessions:
         keep_raw: bool = False,
         on_malformed: OnMalformed | None = None,
         on_expired: OnExpired = "resume",
+        settle: Settle = "next",
         name: str | None = None,
         store: StoreLike | None = None,
     ) -> SessionStream:
@@ -175,6 +186,7 @@ class Sessions:
             keep_raw: Keep each session's own JSON in ``session.raw``.
             on_malformed: Settles sessions that can't be read, as for `stream`.
             on_expired: ``"resume"`` or ``"raise"`` when a cursor has expired, as for `stream`.
+            settle: ``"next"`` or ``"ack"``, as for `stream`.
             name: The name of the saved position in the ``store``.
             store: Where the position is saved between runs, as for `stream`.
 
@@ -195,6 +207,7 @@ class Sessions:
             keep_raw=keep_raw,
             on_malformed=on_malformed,
             on_expired=on_expired,
+            settle=settle,
             name=name,
             store=store,
         )
@@ -209,30 +222,22 @@ class Sessions:
         keep_raw: bool,
         on_malformed: OnMalformed | None,
         on_expired: OnExpired,
-        checkpointer: Checkpointer | None,
+        by_ack: bool,
+        saved_in: tuple[str, StoreLike] | None,
     ) -> SessionStream:
         start = Position(query=query.wire, origin=query.wire, cursor=cursor)
         clock = self._runtime.clock
         monitor = HealthMonitor(timeout=self._transport.timeout, now=clock.monotonic())
         runtime = self._runtime.observed_by(monitor.observing(self._runtime.observe, clock))
 
-        def open_reader(start: Position) -> PageReader:
-            fetcher = Fetcher(
-                transport=self._transport,
-                limiter=self._limiter,
-                patience=self._retry.for_a_stream(),
-                monitor=monitor,
-                runtime=runtime,
-                keep_raw=keep_raw,
-            )
-            return PageReader(
-                start=start,
-                fetcher=fetcher,
-                runtime=runtime,
-                poll_interval=poll_interval,
-                on_expired=on_expired,
-            )
-
+        open_reader = partial(
+            self._open_reader,
+            monitor=monitor,
+            runtime=runtime,
+            keep_raw=keep_raw,
+            poll_interval=poll_interval,
+            on_expired=on_expired,
+        )
         source = StreamSource(
             query=query,
             start=start,
@@ -245,15 +250,39 @@ class Sessions:
             ),
             monitor=monitor,
             runtime=runtime,
-            checkpointer=checkpointer,
+            retry=self._retry,
+            on_malformed=on_malformed,
+            by_ack=by_ack,
+            checkpointer=saved_in and self._checkpointer(*saved_in, runtime),
+            siblings=self._open_sources,
         )
-        stream = SessionStream(source=source, runtime=runtime, on_malformed=on_malformed)
-        if checkpointer is not None:
-            self._save_on_close(stream)
-        return stream
+        return SessionStream(source=source, runtime=runtime)
 
-    def _save_on_close(self, stream: SessionStream) -> None:
-        self._to_save = [*(one for one in self._to_save if not one.closed), stream]
+    def _open_reader(
+        self,
+        start: Position,
+        *,
+        monitor: HealthMonitor,
+        runtime: Runtime,
+        keep_raw: bool,
+        poll_interval: float,
+        on_expired: OnExpired,
+    ) -> PageReader:
+        fetcher = Fetcher(
+            transport=self._transport,
+            limiter=self._limiter,
+            patience=self._retry.for_a_stream(),
+            monitor=monitor,
+            runtime=runtime,
+            keep_raw=keep_raw,
+        )
+        return PageReader(
+            start=start,
+            fetcher=fetcher,
+            runtime=runtime,
+            poll_interval=poll_interval,
+            on_expired=on_expired,
+        )
 
     def _checked_poll_interval(self, poll_interval: float | timedelta) -> float:
         interval = seconds("poll_interval", poll_interval)
@@ -262,27 +291,10 @@ class Sessions:
             self._runtime.observe(ShortPollInterval(poll_interval=interval))
         return interval
 
-    def _checkpointer(self, name: str | None, store: StoreLike | None) -> Checkpointer | None:
-        if name is None and store is None:
-            return None
-        if name is None:
-            raise InvalidArgumentError("name", "the store needs a name for the saved position")
-        if store is None:
-            raise InvalidArgumentError("store", "the name needs a store for the saved position")
-        return Checkpointer(store, name=name, runtime=self._runtime)
+    def _checkpointer(self, name: str, store: StoreLike, runtime: Runtime) -> Checkpointer:
+        return Checkpointer(store, name=name, runtime=runtime, retry=self._retry)
 
-    async def aclose(self) -> None:
-        """Close the streams that have a store, which saves their positions.
-
-        Raises:
-            Exception: what the first that failed raised; the others are closed all the same.
-        """
-        failure: Exception | None = None
-        with anyio.CancelScope(shield=True):  # each save has its own bound
-            for stream in self._to_save:
-                try:
-                    await stream.aclose()
-                except Exception as error:  # noqa: BLE001  # raised below, after the others
-                    failure = failure or error
-        if failure is not None:
-            raise failure
+    @property
+    def closers(self) -> list[Callable[[], Awaitable[None]]]:
+        """What closes the streams that have a store, which saves their positions."""
+        return [source.aclose for source in self._open_sources]

@@ -1,25 +1,32 @@
 """Where a stream's pages come from: a reader that resumes from a saved position, and saves it."""
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from copy import copy
 from functools import partial
 
-import anyio
-
-from ..errors import ClosedError, InvalidArgumentError, SaveRolledBackError, StreamInUseError
+from ..checkpoints.postgres import Connection
+from ..errors import ClosedError, InvalidArgumentError, MalformedSessionError, StreamInUseError
 from ..feed.health import HealthMonitor
 from ..feed.reader import Reader
 from ..feed.reading import Reading
 from ..models import Position
 from ..progress.checkpointer import LAST_SAVE, Checkpointer
 from ..progress.frontier import Frontier
-from ..tasks import DetachedTask, Runtime
-from ..telemetry import Observer, StreamEnded
+from ..retry import RetryPolicy
+from ..tasks import DetachedTask, Runtime, close_all, supervised
+from ..telemetry import Observer, SessionMalformed, StreamEnded
 from ..wire.query import Query
+from .hand import Hand, Loop
+from .saver import Saver
+
+OnMalformed = Callable[[MalformedSessionError], Awaitable[None]]
+"""Settles a session that can't be read: when it returns, that session is not delivered again."""
 
 
 class StreamSource:
-    """The readings of one stream, and the frontier they are settled at."""
+    """The readings of one stream, what of them is in hand, and the frontier they are settled at."""
 
     def __init__(
         self,
@@ -29,22 +36,55 @@ class StreamSource:
         reader: Reader,
         monitor: HealthMonitor,
         runtime: Runtime,
+        retry: RetryPolicy,
+        on_malformed: OnMalformed | None,
+        by_ack: bool,
         checkpointer: Checkpointer | None,
+        siblings: set["StreamSource"],
     ) -> None:
         self.query = query
         self.monitor = monitor
+        self.retry = retry
+        """How patient the client is."""
+        self.on_malformed = on_malformed
         self.checkpointer = checkpointer
         self.frontier = Frontier(start)
+        self.hand = Hand(by_ack=by_ack)
         self.used = False
         """Whether anything has been read, or a consumer has taken over."""
         self.closed = False
         """Whether it has ended or was closed."""
+        self.dropped = False
+        """Whether nobody holds the stream any more."""
+        self.finished = asyncio.Event()
+        """Set when closing is over."""
+        self.overtaken = False
+        """Whether a later stream of the client has resumed from the same saved position."""
+        self.place = None if checkpointer is None else checkpointer.place
+        """Where the position is saved."""
         self._reader = reader
         self._runtime = runtime
-        self._loaded = checkpointer is None
-        self._store_access: DetachedTask[None] = DetachedTask(runtime.tasks)
+        self._loading: DetachedTask[None] = DetachedTask(runtime.tasks)
+        self._loaded = False
+        self._siblings = siblings  # streams of the client that have loaded and will save
+        self._event_loop: asyncio.AbstractEventLoop | None = None
         self._busy = False
         self._on_close: Callable[[], None] | None = None
+        self._saved_by = checkpointer  # the consumer's, if there is one
+        self._saver: Saver | None = None
+        if checkpointer is not None:
+            self._saver = Saver(
+                checkpointer,
+                position=lambda: self.position,
+                unfinished=lambda: self.hand.unfinished,
+                runtime=runtime,
+            )
+
+    @property
+    def position(self) -> Position:
+        """How far the user has come."""
+        self.hand.settle(self.frontier)
+        return self.frontier.position
 
     async def next(self) -> Reading:
         """Return what is read next.
@@ -53,17 +93,17 @@ class StreamSource:
             StopAsyncIteration: there is no more, or this was closed.
             StreamInUseError: another task is reading.
             CoachStreamError: a request failed for good; the next call tries again.
+            Exception: what kept the position from being loaded or saved for good.
         """
         self.used = True
-        if self._reader.ended:
+        if self._reader.ended and not self.hand.unfinished:
             await self._close()
-        if self.closed:
+        if self.closed or self._reader.ended:
             raise StopAsyncIteration
         self.monitor.resumed()
         try:
             with self.exclusive():
-                if self.checkpointer is not None:
-                    await self._load_or_save(self.checkpointer)
+                await self._load_or_save()
                 reading = await self._reader.read()
         except StreamInUseError:
             raise
@@ -76,6 +116,8 @@ class StreamSource:
             raise
         if self.closed:
             raise StopAsyncIteration
+        if self._saver is not None and reading.entries:
+            self._saver.begin()
         return reading
 
     @contextmanager
@@ -85,22 +127,92 @@ class StreamSource:
         Raises:
             StreamInUseError: another one is inside.
         """
-        if self._busy:
-            raise StreamInUseError("another task is waiting for this stream's next session")
+        self._check_idle()
         self._busy = True
         try:
             yield
         finally:
             self._busy = False
 
-    async def _load_or_save(self, checkpointer: Checkpointer) -> None:
-        """Load the position before the first page; later save it when due, and before a wait."""
-        if not self._loaded:
-            await self._store_access.result(partial(self._load, checkpointer))
-        elif not checkpointer.in_transactions and (checkpointer.due or self._reader.wait > 0):
-            await self._store_access.result(partial(checkpointer.save, self.frontier.position))
+    def _check_idle(self) -> None:
+        if self._busy:
+            raise StreamInUseError(
+                "another task is waiting for this stream's next session; to handle many at once, "
+                "use consume()"
+            )
 
-    async def _load(self, checkpointer: Checkpointer) -> None:
+    # For loops
+
+    def begin(self, loop: Loop) -> None:
+        """Hand sessions out to a newer loop from now on.
+
+        Raises:
+            StreamInUseError: another task is reading, or a newer loop has begun.
+        """
+        self._check_idle()
+        self.hand.begin(loop)
+
+    async def turn_page(self) -> None:
+        """Put the page in hand away and take the next; see `next` for what is raised."""
+        self._check_idle()
+        if not self.hand.turn(self.frontier):
+            reading = await self.next()
+            self.hand.take(self.frontier.open(reading))
+
+    async def settle_malformed(self, error: MalformedSessionError) -> None:
+        """Let ``on_malformed`` settle it, or else raise it, each time it is met."""
+        self._runtime.observe(SessionMalformed(error=error))
+        if self.on_malformed is None:
+            # A loop that catches it and goes on must not keep the event loop from other work.
+            await self._runtime.clock.sleep(0)
+            raise copy(error)  # each raise makes the traceback of the same error longer
+        with self.exclusive():
+            await supervised(partial(self.on_malformed, error), "on_malformed", self._runtime)
+
+    async def ack(self, on: Connection | None) -> None:
+        """Settle all that was handed out, and save it; see `SessionStream.ack`."""
+        if on is not None:
+            if self.checkpointer is None:
+                raise InvalidArgumentError("on", "the stream has no store to save in")
+            if not self.hand.by_ack:
+                raise InvalidArgumentError("on", 'needs a stream with settle="ack"')
+            self.checkpointer.postgres  # noqa: B018  # raises if the store is none
+        self.hand.ack(self.frontier)
+        if self.checkpointer is None or self._saver is None:
+            return
+        if on is not None:
+            await self._saver.stop()
+            await self.checkpointer.save(self.position, on=on)
+        elif self.closed or self.checkpointer.due or self.checkpointer.in_transaction:
+            await self.checkpointer.save(self.position)
+        else:  # a save writes the keys of all settled sessions of the page
+            self._saver.begin()
+
+    # Loading and saving
+
+    async def _load_or_save(self) -> None:
+        """Load the position before the first page; later save before a wait."""
+        if self._saver is not None:
+            if not self._loaded:
+                await self._loading.result(self._load)
+            self._saver.begin(at_once=self._reader.wait > 0)
+        if self._saved_by is not None:
+            await self._saved_by.until_it_answers()
+
+    async def _load(self) -> None:
+        """Load the position, and take it over from earlier streams of this client."""
+        assert self.checkpointer is not None
+        self._event_loop = asyncio.get_running_loop()
+        same = [one for one in self._siblings if one.place == self.place]
+        for sibling in same:
+            if sibling.closed or sibling.dropped:
+                await sibling.finished.wait()
+        await self._resume(self.checkpointer)
+        for sibling in same:
+            sibling.overtaken = True
+        self._siblings.add(self)
+
+    async def _resume(self, checkpointer: Checkpointer) -> None:
         start = await checkpointer.load(self.query)
         self._loaded = True
         self.frontier = Frontier(start)
@@ -114,22 +226,49 @@ class StreamSource:
 
     async def _close(self) -> None:
         if self.closed:
+            await self.finished.wait()
             return
         self.closed = True
-        with anyio.move_on_after(LAST_SAVE, shield=True):
-            await self._store_access.cancel()
-            await self._reader.aclose()
         self._runtime.observe(StreamEnded())
-        if self.checkpointer is not None:
-            with suppress(SaveRolledBackError):  # then what is stored is right, and stays
-                await self.checkpointer.finish(self.frontier.position if self._loaded else None)
+        try:
+            await self._finish()
+        except Exception as error:
+            self._runtime.observe(StreamEnded(error=error))
+            raise
+        finally:
+            self.finished.set()
+            self._siblings.discard(self)
+
+    async def _finish(self) -> None:
+        if self.checkpointer is None or self._saver is None:
+            await close_all([self._reader.aclose], self._runtime, within=LAST_SAVE)
+            return
+        saves = self._loaded and not self.overtaken
+        await self.checkpointer.finish(
+            self.position if saves else None,
+            self._loading.cancel,
+            self._saver.stop,
+            self._reader.aclose,
+        )
 
     def abandon(self) -> None:
-        """Cancel what is under way without waiting; from any thread."""
-        self._store_access.abandon()
+        """Close without waiting; from any thread, such as a garbage collector's."""
+        self._loading.abandon()
         self._reader.abandon()
+        self.dropped = True
+        if self._event_loop is not None and not self.closed:
+            with suppress(RuntimeError):  # the loop is closed
+                self._event_loop.call_soon_threadsafe(self._close_behind)
+
+    def _close_behind(self) -> None:
+        with suppress(ClosedError):  # the client has closed it
+            self._runtime.tasks.start(self._close())  # a failure is reported
 
     # For the consumer, which saves and settles by itself
+
+    def observing(self, observer: Observer) -> Observer:
+        """Return an observer through which the stream's health hears of a consumer."""
+        return self.monitor.observing(observer, self._runtime.clock)
 
     async def begin_with(
         self, checkpointer: Checkpointer, on_close: Callable[[], None]
@@ -144,12 +283,9 @@ class StreamSource:
             raise InvalidArgumentError("stream", "it is begun already; make a new one")
         self.used = True
         self._on_close = on_close
-        await self._load(checkpointer)
+        self._saved_by = checkpointer
+        await self._resume(checkpointer)
         return self.frontier
-
-    def observing(self, observer: Observer) -> Observer:
-        """Return an observer through which the consumer's events count for this stream's health."""
-        return self.monitor.observing(observer, self._runtime.clock)
 
     async def readings(self) -> AsyncGenerator[Reading, None]:
         """Yield what is read, without settling anything."""

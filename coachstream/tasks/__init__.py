@@ -4,6 +4,7 @@ It may import ``errors``, ``clock`` and ``telemetry``; everything above it may i
 """
 
 from .background import BackgroundTasks, DetachedTask
+from .cancellation import cancellation_first
 from .runtime import Runtime
 from .supervision import OVERDUE, Watch, cancel_all, close_all, supervised
 from .threads import SerialThread, in_thread
@@ -16,6 +17,7 @@ __all__ = [
     "SerialThread",
     "Watch",
     "cancel_all",
+    "cancellation_first",
     "close_all",
     "in_thread",
     "supervised",

@@ -26,9 +26,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a second consumer of the same name is stopped",
-        "progress/checkpointer",
-        "            if found is None or not ours or found.revision != self._revision + 1:",
-        "            if found is None:",
+        "progress/revisions",
+        "        if not ours:\n            return False",
+        "        if not ours:\n            self.stored(found)\n            return True",
         ("tests/consumer/test_consume.py", "tests/sessions/test_stream.py"),
     ),
 )

@@ -5,16 +5,16 @@ from tests.breaks.mutation import Mutation
 MUTATIONS = (
     Mutation(
         "prefetched sessions are not settled",
-        "sessions/stream",
-        "self._source.frontier.settle_first(self._page, self._next - self._held)",
-        "self._source.frontier.settle_first(self._page, len(self._entries))",
+        "sessions/hand",
+        "frontier.settle_first(self.page, self.next - self.held)",
+        "frontier.settle_first(self.page, len(self.entries))",
         ("tests/sessions/test_stream.py",),
     ),
     Mutation(
         "the current session is not settled",
-        "sessions/stream",
-        "                self._next, self._held = index + 1, 1",
-        "                self._next, self._held = index + 1, 0",
+        "sessions/loop",
+        "                hand.next, hand.held = index + 1, 1",
+        "                hand.next, hand.held = index + 1, 0",
         ("tests/sessions/test_stream.py",),
     ),
 )

@@ -1,5 +1,6 @@
 """Running ``consume`` on virtual time, over pages that need no HTTP."""
 
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -31,7 +32,9 @@ async def pages(sessions, size=10):
 
 
 def run(source, handler, **more):
-    """Consume on virtual time."""
+    """Consume a stream, or an iterable of pages that no later run resumes, on virtual time."""
+    if isinstance(source, AsyncGenerator):
+        iterable, source = source, lambda _: iterable
     arguments: dict[str, Any] = {
         "name": "test",
         "store": MemoryStore(),

@@ -7,10 +7,19 @@ import pytest
 from coachstream import ConnectError, RateLimitError, StreamState
 from coachstream.feed.health import GRACE, HealthMonitor
 from coachstream.telemetry import (
+    CallOverdue,
+    CallReturned,
     CaughtUp,
+    CheckpointSaved,
+    ConsumerStopped,
+    HandlerFailed,
+    HandlersRecovered,
+    HandlersStalled,
+    LoadFailed,
     PageRead,
     RequestStarted,
     RetryScheduled,
+    SaveFailed,
     StreamEnded,
     Throttled,
 )
@@ -38,6 +47,17 @@ def health(one, now, **known):
 
 RETRY = RetryScheduled(route="r", attempt=1, delay=4, error=ConnectError("no route"))
 THROTTLE = RetryScheduled(route="r", attempt=1, delay=4, error=RateLimitError(429, "slow"))
+SAVE_FAILED = SaveFailed(name="n", attempt=3, delay=4, error=OSError("disk full"))
+LOAD_FAILED = LoadFailed(name="n", attempt=2, delay=4, error=OSError("no route to it"))
+SAVED = CheckpointSaved(name="n", revision=1, seconds=0.1)
+OVERDUE = CallOverdue(what="saving 'n'", seconds=30)
+RETURNED = CallReturned(what="saving 'n'", seconds=50)
+HANDLERS = HandlersStalled(name="n", seconds=60, running=3, unsettled=9)
+RECOVERED = HandlersRecovered(name="n", seconds=90)
+
+
+def consumer_stopped(error):
+    return ConsumerStopped(name="n", handled=1, given_up=0, unsettled=0, error=error)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +78,20 @@ THROTTLE = RetryScheduled(route="r", attempt=1, delay=4, error=RateLimitError(42
         ([read(), StreamEnded()], StreamState.STOPPED, 2),
         ([read(), StreamEnded(error=ConnectError("x")), STARTED], StreamState.RETRYING, 3),
         ([read(), StreamEnded(error=ConnectError("x")), STARTED, read()], StreamState.FOLLOWING, 4),
+        ([LOAD_FAILED, LOAD_FAILED], StreamState.RETRYING, 1),
+        ([LOAD_FAILED, STARTED, read()], StreamState.FOLLOWING, 3),
+        ([read(), SAVE_FAILED, read(), SAVE_FAILED], StreamState.RETRYING, 2),
+        ([read(), SAVE_FAILED, CaughtUp(delay=5), STARTED], StreamState.RETRYING, 2),
+        ([read(), SAVE_FAILED, CaughtUp(delay=5), SAVED], StreamState.IDLE, 3),
+        ([read(), OVERDUE], StreamState.STALLED, 2),
+        ([read(), OVERDUE, CaughtUp(delay=5), RETURNED], StreamState.IDLE, 3),
+        ([read(), OVERDUE, OVERDUE, RETURNED], StreamState.STALLED, 2),
+        ([read(), OVERDUE, RETURNED, SAVE_FAILED], StreamState.RETRYING, 4),
+        ([read(), CallOverdue(what="x", seconds=30), RETURNED], StreamState.STALLED, 2),
+        ([read(), HANDLERS, HANDLERS, CaughtUp(delay=5)], StreamState.STALLED, 2),
+        ([read(), HANDLERS, RECOVERED], StreamState.FOLLOWING, 1),
+        ([read(), HANDLERS, consumer_stopped(None)], StreamState.FOLLOWING, 1),
+        ([read(), SAVE_FAILED, OVERDUE, HANDLERS, StreamEnded()], StreamState.STOPPED, 5),
     ],
 )
 def test_events_add_up_to_a_state(events, state, since):
@@ -122,7 +156,7 @@ def test_a_page_read_while_the_next_is_on_its_way_hides_no_stall():
 
 def test_what_is_still_under_way_after_the_end_does_not_bring_it_back():
     one = monitor(read(), StreamEnded(error=ConnectError("x")))
-    for event in (STARTED, RETRY, read()):
+    for event in (STARTED, RETRY, read(), SAVE_FAILED, OVERDUE, HANDLERS):
         one.note(event, 3)
     assert health(one, now=1e9).state == StreamState.STOPPED
 
@@ -130,3 +164,33 @@ def test_what_is_still_under_way_after_the_end_does_not_bring_it_back():
 def test_before_the_first_answer_there_are_no_ages():
     seen = health(monitor(), now=1)
     assert (seen.answer_age, seen.cursor_age, seen.lag, seen.last_error) == (None,) * 4
+
+
+def test_failures_of_the_store_count_until_it_works():
+    one = monitor(read(), RETRY, SAVE_FAILED)
+    seen = health(one, now=9)
+    assert (seen.failures, seen.last_error) == (1 + 3, "disk full")
+    one.note(SAVED, 9)
+    seen = health(one, now=9)
+    assert (seen.failures, seen.last_error) == (1, "disk full")
+    assert health(monitor(LOAD_FAILED), now=9).failures == 2
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [LOAD_FAILED],
+        [RETRY],
+        [consumer_stopped(OSError("x"))],
+        [StreamEnded(), consumer_stopped(OSError("x"))],
+        [StreamEnded(), SAVE_FAILED],
+    ],
+)
+def test_the_last_error_is_the_last_failures(events):
+    seen = health(monitor(StreamEnded(error=ConnectError("before")), *events), now=9)
+    assert seen.last_error == str(events[-1].error)
+
+
+def test_a_failing_handler_is_no_failure_of_the_stream():
+    failed = HandlerFailed(name="n", session_id="s", attempt=1, delay=1, error=KeyError("x"))
+    assert health(monitor(read(), failed, consumer_stopped(None)), now=9).last_error is None

@@ -900,12 +900,17 @@ async def test_one_stream_that_cannot_be_saved_keeps_no_other_from_it():
     stores: list[dict[str, bytes]] = [{}, {}, {}]
 
     async def service():
-        async with feed(quiet_world(10)) as (_, client, _):
-            for store in stores:
-                await take(client.sessions.stream(start_time=LONG_AGO, name="x", store=store), 4)
-            other = client.sessions.stream(start_time=LONG_AGO, name="x", store=stores[0])
-            await anext(other)
-            await other.ack()
+        async with feed(quiet_world(10)) as (_, client, _), feed(quiet_world(10)) as (_, other, _):
+            streams = [
+                client.sessions.stream(start_time=LONG_AGO, name="x", store=store)
+                for store in stores
+            ]
+            for stream in streams:
+                await take(stream, 4)
+            second = other.sessions.stream(start_time=LONG_AGO, name="x", store=stores[0])
+            async with second:
+                await take(second, 2)
+            await client.aclose()
 
     with pytest.raises(StaleCheckpointError):
         await service()
