@@ -29,7 +29,7 @@ MUTATIONS = (
         "consumer/workers",
         "                    return  # it has hidden its cancellation, and may not be done\n",
         "                    pass\n",
-        CONSUME,
+        HANDLERS,
     ),
     Mutation(
         "a handler that cancels itself has failed",
@@ -190,7 +190,7 @@ MUTATIONS = (
     Mutation(
         "handlers that go on again are reported",
         "consumer/watch",
-        "            self._on_moved(self._reported)\n",
+        "            self._on_moved(self._reported + LOOK)\n",
         "",
         WATCH,
     ),
@@ -205,7 +205,8 @@ MUTATIONS = (
         "a replay removes a session only when it is handled",
         "consumer/replay",
         "            await supervised(partial(handler, session),",
-        "            await ledger.remove(one)\n            await supervised(partial(handler, session),",
+        "            await ledger.remove(one)\n"
+        "            await supervised(partial(handler, session),",
         REPLAY,
     ),
     Mutation(
