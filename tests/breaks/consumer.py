@@ -85,15 +85,15 @@ MUTATIONS = (
     Mutation(
         "handlers that never wait leave the loop its turn",
         "consumer/workers",
-        "if self._clock.monotonic() >= ends or ",
-        "if ",
+        "        return now - self._held_since >= SLICE\n",
+        "        return False\n",
         HANDLERS,
     ),
     Mutation(
         "the loop's turn does not come after each quick handler",
         "consumer/workers",
-        "self._clock.monotonic() >= ends or ",
-        "True or ",
+        "        return now - self._held_since >= SLICE\n",
+        "        return True\n",
         HANDLERS,
     ),
     Mutation(
