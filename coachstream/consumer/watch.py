@@ -29,7 +29,7 @@ class Watch:
             marks: Returns a value for each thing to watch, which is another one when it has moved.
                 Without any, the watch ends.
             on_stalled: Called with the seconds for which a mark has been the same.
-            on_moved: Called with those seconds after it has moved.
+            on_moved: Called with those seconds, to within a look, after it has moved.
         """
         self._marks = marks
         self._on_stalled = on_stalled
@@ -58,7 +58,7 @@ class Watch:
                 self._on_stalled(still)
             self._reported = still
         elif self._reported:
-            self._on_moved(self._reported)
+            self._on_moved(self._reported + LOOK)
             self._reported = 0.0
         if self._looks:
             self._timer = asyncio.get_running_loop().call_later(LOOK, self._look)

@@ -70,6 +70,7 @@ class Workers:
         self._workers: dict[asyncio.Task[None], Job | None] = {}
         self._starting = False
         self._stopped = False
+        self._held_since: float | None = None
 
     def __len__(self) -> int:
         """Return the number of workers."""
@@ -122,7 +123,8 @@ class Workers:
         worker, caller = asyncio.current_task(), self._tasks.caller
         assert worker is not None
         cancellations = self._tasks.cancellations
-        context, ends = contextvars.copy_context(), self._clock.monotonic() + SLICE
+        context = contextvars.copy_context()
+        self._holds_the_loop()
         while not self._stopped and caller.cancelling() <= cancellations:
             started = self._lanes.start()
             if started is None:
@@ -131,8 +133,19 @@ class Workers:
                 self._start_worker()
             self._workers[worker] = started[1]
             await self._handle(worker, *started)
-            if self._clock.monotonic() >= ends or worker.cancelling() or _differs_from(context):
+            if self._holds_the_loop() or worker.cancelling() or _differs_from(context):
                 return
+
+    def _holds_the_loop(self) -> bool:
+        """Return whether handlers have kept the event loop from other work for too long."""
+        now = self._clock.monotonic()
+        if self._held_since is None:
+            self._held_since = now
+            asyncio.get_running_loop().call_soon(self._loop_turned)
+        return now - self._held_since >= SLICE
+
+    def _loop_turned(self) -> None:
+        self._held_since = None
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         if self._workers.pop(worker) is None:

@@ -29,7 +29,7 @@ MUTATIONS = (
         "consumer/workers",
         "                    return  # it has hidden its cancellation, and may not be done\n",
         "                    pass\n",
-        CONSUME,
+        HANDLERS,
     ),
     Mutation(
         "a handler that cancels itself has failed",
@@ -85,15 +85,15 @@ MUTATIONS = (
     Mutation(
         "handlers that never wait leave the loop its turn",
         "consumer/workers",
-        "if self._clock.monotonic() >= ends or ",
-        "if ",
+        "        return now - self._held_since >= SLICE\n",
+        "        return False\n",
         HANDLERS,
     ),
     Mutation(
         "the loop's turn does not come after each quick handler",
         "consumer/workers",
-        "self._clock.monotonic() >= ends or ",
-        "True or ",
+        "        return now - self._held_since >= SLICE\n",
+        "        return True\n",
         HANDLERS,
     ),
     Mutation(
@@ -190,7 +190,7 @@ MUTATIONS = (
     Mutation(
         "handlers that go on again are reported",
         "consumer/watch",
-        "            self._on_moved(self._reported)\n",
+        "            self._on_moved(self._reported + LOOK)\n",
         "",
         WATCH,
     ),

@@ -274,6 +274,25 @@ async def test_what_ends_in_no_way_is_left_behind_and_settles_nothing():
 
 
 @virtual
+async def test_what_hides_its_cancellation_and_returns_is_not_handled():
+    async def handle(one):
+        with suppress(asyncio.CancelledError):
+            await pass_time(NEVER)
+
+    async def failing():
+        async for page in pages(many(3)):
+            yield page
+        await pass_time(1)
+        raise KeyError("gone")
+
+    events = []
+    with pytest.raises(KeyError):
+        await run(failing(), handle, drain_timeout=1, observer=events.append)
+    (stopped,) = [one for one in events if isinstance(one, ConsumerStopped)]
+    assert (stopped.handled, stopped.unsettled) == (0, 3)
+
+
+@virtual
 async def test_impatient_cancellations_do_not_cut_the_clean_up_nor_the_last_save():
     cleaned, store = [], MemoryStore()
 

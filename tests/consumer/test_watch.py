@@ -76,6 +76,19 @@ async def test_one_that_hangs_is_reported_while_others_are_handled():
 
 
 @virtual
+async def test_one_that_hangs_is_reported_while_sessions_before_it_are_settled():
+    async def handle(one):
+        await pass_time(100 if one.driver.driver_id == "slow" else 10)
+
+    events = []
+    sessions = [*(session(n) for n in range(20)), session(20, driver="slow")]
+    await run(pages(sessions, size=21), handle, observer=events.append)
+    assert [one.seconds for one in of_kind(events, HandlersStalled)] == [STALLED]
+    (recovered,) = of_kind(events, HandlersRecovered)
+    assert recovered.seconds == pytest.approx(100, abs=LOOK)
+
+
+@virtual
 async def test_a_session_that_waits_for_its_next_attempt_holds_the_position_and_is_reported():
     async def handle(one):
         if one.id == "s0":
