@@ -109,16 +109,26 @@ def save(request, tmp_path):
 def slow_disk(monkeypatch):
     """Saves stop in their middle, and say so, until the second event is set."""
     inside, go_on = threading.Event(), threading.Event()
+    read = sqlite._read
+
+    def wait():
+        inside.set()
+        go_on.wait(30)
 
     def slow(call):
         def work(*args, **kwargs):
-            inside.set()
-            go_on.wait(30)
+            wait()
             return call(*args, **kwargs)
 
         return work
 
-    monkeypatch.setattr(sqlite, "_read", slow(sqlite._read))
+    def slow_in_sqlite(connection, *, name):
+        # Within a statement: the connection's own mutex is held.
+        connection.create_function("wait", 0, wait)
+        connection.execute("SELECT wait()").fetchone()
+        return read(connection, name=name)
+
+    monkeypatch.setattr(sqlite, "_read", slow_in_sqlite)
     monkeypatch.setattr(file, "_read", slow(file._read))
     monkeypatch.setattr(file_ledger, "_mended_end", slow(file_ledger._mended_end))
     yield inside, go_on
