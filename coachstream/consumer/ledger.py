@@ -45,7 +45,7 @@ class Ledger(Protocol):
     """Stores failed sessions. When a method returns, its change is durable."""
 
     async def add(self, failed: FailedSession) -> None:
-        """Store it, in place of one with the same key."""
+        """Store it; in the place of one with the same key, if there is one."""
         ...
 
     async def remove(self, failed: FailedSession) -> None:

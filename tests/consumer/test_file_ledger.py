@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 from coachstream import CorruptLedgerError, FileLedger, replay
+from coachstream.checkpoints import files
 from coachstream.consumer import file_ledger
 from tests.consumer.test_ledger import failed, kept
 from tests.support.virtual_time import virtual
@@ -247,7 +248,7 @@ async def test_several_processes_may_use_it_at_once_and_nothing_is_lost(path, mo
     assert path.read_bytes().count(b"\n") < 100
 
 
-async def test_a_file_that_is_replaced_while_we_wait_for_its_lock_is_opened_anew(path):
+async def test_a_change_waits_for_the_lock(path):
     ledger = FileLedger(path)
     await ledger.add(failed("a"))
     with path.open("rb") as theirs:
@@ -255,11 +256,27 @@ async def test_a_file_that_is_replaced_while_we_wait_for_its_lock_is_opened_anew
         adding = asyncio.create_task(ledger.add(failed("b")))
         done, _ = await asyncio.wait([adding], timeout=0.05)
         assert not done
-        new = path.with_name("new")
-        new.write_bytes(path.read_bytes())
-        new.replace(path)
     await adding
     assert await names(ledger) == ["a", "b"]
+
+
+@pytest.mark.parametrize("how", ["replaced", "removed"])
+async def test_a_file_that_is_gone_when_its_lock_is_taken_is_opened_anew(path, monkeypatch, how):
+    ledger = FileLedger(path)
+    await ledger.add(failed("a"))
+    flock = fcntl.flock
+
+    def lock(descriptor, operation):
+        monkeypatch.setattr(fcntl, "flock", flock)
+        if how == "replaced":
+            files.replace_file(path, path.read_bytes())
+        else:
+            path.unlink()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock)
+    await ledger.add(failed("b"))
+    assert await names(ledger) == (["a", "b"] if how == "replaced" else ["b"])
 
 
 # A disk that hangs

@@ -1,6 +1,7 @@
 """A forked process shares a store's files and server, but neither its connection nor its locks."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from coachstream import FileLedger
+from coachstream import FileLedger, StaleCheckpointError
 from coachstream.checkpoints import FileStore, SqliteStore, file, files, sqlite
 from coachstream.consumer import file_ledger
 from coachstream.tasks import threads
@@ -108,16 +109,26 @@ def save(request, tmp_path):
 def slow_disk(monkeypatch):
     """Saves stop in their middle, and say so, until the second event is set."""
     inside, go_on = threading.Event(), threading.Event()
+    read = sqlite._read
+
+    def wait():
+        inside.set()
+        go_on.wait(30)
 
     def slow(call):
         def work(*args, **kwargs):
-            inside.set()
-            go_on.wait(30)
+            wait()
             return call(*args, **kwargs)
 
         return work
 
-    monkeypatch.setattr(sqlite, "_read", slow(sqlite._read))
+    def slow_in_sqlite(connection, *, name):
+        # Within a statement: the connection's own mutex is held.
+        connection.create_function("wait", 0, wait)
+        connection.execute("SELECT wait()").fetchone()
+        return read(connection, name=name)
+
+    monkeypatch.setattr(sqlite, "_read", slow_in_sqlite)
     monkeypatch.setattr(file, "_read", slow(file._read))
     monkeypatch.setattr(file_ledger, "_mended_end", slow(file_ledger._mended_end))
     yield inside, go_on
@@ -153,3 +164,27 @@ def test_a_fork_does_not_wait_for_ever_and_the_child_gets_an_error(save, slow_di
     saving.join()
     save("parent again")
     in_child(lambda: save("another child"))
+
+
+def test_a_child_that_lives_on_does_not_keep_the_parents_lock(save, slow_disk, monkeypatch):
+    monkeypatch.setattr(threads, "FORK_PATIENCE", 0.2)
+    monkeypatch.setattr(files, "LOCK_TIMEOUT", 0.5)
+    inside, go_on = slow_disk
+    saving = threading.Thread(target=save, args=["parent"])
+    saving.start()
+    inside.wait(10)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(writing)
+        os.read(reading, 1)  # until the parent has closed its end
+        os._exit(0)
+    go_on.set()
+    saving.join()
+    try:
+        with contextlib.suppress(StaleCheckpointError):  # that is: not locked
+            save("parent")
+    finally:
+        os.close(writing)
+        os.close(reading)
+        os.waitpid(child, 0)

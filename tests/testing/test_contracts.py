@@ -199,6 +199,8 @@ def test_a_bad_store_is_caught(kind, caught_by):
 
 def test_a_store_that_a_cancelled_load_jams_is_caught_and_nothing_else_is(monkeypatch):
     monkeypatch.setattr(loops, "LIMIT", 1.0)
+    with pytest.raises(TimeoutError):
+        StoreContract().test_a_cancelled_load_leaves_the_store_usable(**store_maker(Jamming)())
     assert fails(StoreContract, store_maker(Jamming)) == {
         "a_cancelled_load_leaves_the_store_usable"
     }
