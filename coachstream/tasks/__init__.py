@@ -6,15 +6,13 @@ It may import ``errors``, ``clock`` and ``telemetry``; everything above it may i
 from .background import BackgroundTasks, DetachedTask
 from .cancellation import being_cancelled, was_cancelled
 from .runtime import Runtime
-from .supervision import OVERDUE, Watch, close_all, supervised
+from .supervision import close_all, supervised
 from .threads import in_thread
 
 __all__ = [
-    "OVERDUE",
     "BackgroundTasks",
     "DetachedTask",
     "Runtime",
-    "Watch",
     "being_cancelled",
     "close_all",
     "in_thread",

@@ -49,7 +49,7 @@ async def supervised(
         Exception: what the call raised.
     """
     task = asyncio.ensure_future(_awaited(call))
-    watch = Watch(what, runtime)
+    watch = _Watch(what, runtime)
     try:
         await asyncio.wait((task,), timeout=within)
         if not task.done():
@@ -57,7 +57,6 @@ async def supervised(
             if not task.done() or task.cancelled():
                 raise TimeoutError(f"{what} did not end within {within:g} s")
     except asyncio.CancelledError:
-        task.add_done_callback(drop_exception)
         if finish_within:
             await _until_done((task,), finish_within)
         await _cancel(task, runtime)
@@ -98,37 +97,22 @@ async def close_all(closers: Iterable[Callable[[], Awaitable[None]]], *, within:
         raise TimeoutError(f"closing did not end within {within:g} s")
 
 
-class Watch:
-    """Reports a wait that is overdue, and later that it has ended.
+class _Watch:
+    """Reports a call that is overdue, and later that it has returned."""
 
-    Args:
-        what: What is awaited.
-        runtime: Where events go.
-        is_late: Called every 30 seconds, for waits that may be long; by default, 30 seconds are.
-    """
-
-    def __init__(
-        self, what: str, runtime: Runtime, *, is_late: Callable[[], bool] = lambda: True
-    ) -> None:
+    def __init__(self, what: str, runtime: Runtime) -> None:
         self._what = what
         self._runtime = runtime
-        self._is_late = is_late
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
-        self._looked = 0
         self._reported = False
-        self._timer = self._loop.call_later(OVERDUE, self._look)
+        self._timer = self._loop.call_later(OVERDUE, self._report)
 
-    def _look(self) -> None:
-        self._looked += 1
-        if self._is_late():
-            self._reported = True
-            self._runtime.observe(CallOverdue(what=self._what, seconds=OVERDUE * self._looked))
-        else:
-            self._timer = self._loop.call_later(OVERDUE, self._look)
+    def _report(self) -> None:
+        self._reported = True
+        self._runtime.observe(CallOverdue(what=self._what, seconds=OVERDUE))
 
     def end(self) -> None:
-        """Stop watching, because the wait has ended."""
         self._timer.cancel()
         if self._reported:
             seconds = self._loop.time() - self._began

@@ -223,16 +223,16 @@ MUTATIONS = (
     ),
     Mutation(
         "a wait at the limiter that hangs is reported",
-        "http/transport",
-        "is_late=lambda: request.limiter.overdue(self._clock) > OVERDUE,",
-        "is_late=lambda: False,",
+        "http/rate_limit",
+        "if self._limiter.overdue(self._clock) > OVERDUE:",
+        "if False:",
         ("tests/http/test_transport.py",),
     ),
     Mutation(
         "a long wait at the limiter is not taken for one that hangs",
-        "http/transport",
-        "is_late=lambda: request.limiter.overdue(self._clock) > OVERDUE,",
-        "is_late=lambda: True,",
+        "http/rate_limit",
+        "if self._limiter.overdue(self._clock) > OVERDUE:",
+        "if True:",
         ("tests/http/test_transport.py",),
     ),
 )
