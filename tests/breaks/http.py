@@ -182,14 +182,14 @@ MUTATIONS = (
     Mutation(
         "the token is in no error, however JSON spells it",
         "http/masking",
-        'rf"(?:\\\\?{re.escape(character)}|(?i:\\\\u00{ord(character):02x}))"',
-        "re.escape(character)",
-        ("tests/http/test_masking.py", "tests/http/test_transport.py"),
+        "|(?i:",
+        "|(?:",
+        ("tests/http/test_masking.py",),
     ),
     Mutation(
         "no part of a token is left where a text was cut",
         "http/masking",
-        "end = len(kept) if kept is text else -6 * len(token)",
+        "end = len(kept) if len(kept) == len(text) else -_LONGEST_ESCAPE * len(token)",
         "end = len(kept)",
         ("tests/http/test_masking.py",),
     ),
