@@ -1,6 +1,7 @@
 """Takes the token out of what a server sends back, before it becomes an error or an event."""
 
 import re
+from functools import lru_cache
 from typing import AnyStr
 
 from .credentials import Secret
@@ -10,6 +11,7 @@ _SHORTEST = 8
 """A shorter token is no secret, and occurs in any word."""
 _LONGEST_TEXT = 64 * 1024
 """Only so much of a text is searched, and kept."""
+_LONGEST_ESCAPE = len(r"\u002f")
 
 
 def masked(token: Secret, text: AnyStr) -> AnyStr:
@@ -17,15 +19,14 @@ def masked(token: Secret, text: AnyStr) -> AnyStr:
 
     Spelled with escapes, the token would be in clear as soon as the text has been decoded.
     """
+    kept = text[:_LONGEST_TEXT]
     if len(token) < _SHORTEST:
-        return text[:_LONGEST_TEXT]
-    spellings = "".join(_spellings(character) for character in token)
-    # Cut text may end within a token, so its end goes, too.
-    kept = text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT]
-    end = len(kept) if kept is text else -6 * len(token)
+        return kept
+    # A text that was cut may end within a token, so its end goes, too.
+    end = len(kept) if len(kept) == len(text) else -_LONGEST_ESCAPE * len(token)
     if isinstance(kept, bytes):
-        return re.sub(spellings.encode(), _MASK.encode(), kept)[:end]
-    return re.sub(spellings, _MASK, kept)[:end]
+        return re.sub(_spellings(token).encode(), _MASK.encode(), kept)[:end]
+    return re.sub(_spellings(token), _MASK, kept)[:end]
 
 
 def masked_header(token: Secret, value: str) -> str:
@@ -34,6 +35,9 @@ def masked_header(token: Secret, value: str) -> str:
     return masked(token, visible)
 
 
-def _spellings(character: str) -> str:
-    r"""Return a pattern for a character in JSON: ``/`` may be ``\/``, ``\u002f`` or ``\u002F``."""
-    return rf"(?:\\?{re.escape(character)}|(?i:\\u00{ord(character):02x}))"
+@lru_cache(maxsize=8)
+def _spellings(token: Secret) -> Secret:
+    r"""Return a pattern for the token, of which ``/`` may be ``\/``, ``\u002f`` or ``\u002F``."""
+    return Secret(
+        "".join(rf"(?:\\?{re.escape(one)}|(?i:\\u00{ord(one):02x}))" for one in token),
+    )

@@ -13,6 +13,8 @@ from aiolimiter import AsyncLimiter
 from ..arguments import positive
 from ..clock import Clock
 from ..errors import InvalidArgumentError
+from ..tasks.supervision import OVERDUE
+from ..telemetry import CallOverdue, CallReturned, Observer
 
 SESSIONS_PER_SECOND = 5.0
 """Documented for ``GET /coaching/sessions/stream`` in Samsara's OpenAPI description."""
@@ -27,6 +29,8 @@ _RECOVERY = 0.01
 """The share of the rate recovered with each request."""
 _PAUSE = 1.0
 """Seconds to wait after a 429 that names no time: the limits are for one second."""
+_SLOT = "a slot of the rate limiter"
+"""What is awaited, for events."""
 
 
 class PausedError(Exception):
@@ -132,6 +136,32 @@ class Limiter:
         if sent_at >= self._slowed_at:
             self._slowed_at = now
             self.pace = max(_SLOWEST, self.pace / 2)
+
+
+class SlotWatch:
+    """Reports that a slot is overdue, however long the queue and the pauses are, and its coming."""
+
+    def __init__(self, limiter: Limiter, clock: Clock, observe: Observer) -> None:
+        self._limiter = limiter
+        self._clock = clock
+        self._observe = observe
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._reported = False
+        self._timer = self._loop.call_later(OVERDUE, self._look)
+
+    def _look(self) -> None:
+        if self._limiter.overdue(self._clock) > OVERDUE:
+            self._reported = True
+            self._observe(CallOverdue(what=_SLOT, seconds=self._loop.time() - self._began))
+        else:
+            self._timer = self._loop.call_later(OVERDUE, self._look)
+
+    def end(self) -> None:
+        """Stop watching: the slot has come, or nobody waits for it any more."""
+        self._timer.cancel()
+        if self._reported:
+            self._observe(CallReturned(what=_SLOT, seconds=self._loop.time() - self._began))
 
 
 class RateLimits:

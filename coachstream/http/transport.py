@@ -19,7 +19,7 @@ from ..errors import (
     UndecodableError,
 )
 from ..retry import Patience, RetryPolicy
-from ..tasks import OVERDUE, Runtime, Watch, supervised
+from ..tasks import Runtime, supervised
 from ..telemetry import (
     LimitLowered,
     Observer,
@@ -34,7 +34,7 @@ from ..wire import refusals
 from .credentials import Credentials, Secret
 from .exchange import Exchange, Response
 from .masking import masked, masked_header
-from .rate_limit import Limiter, PausedError
+from .rate_limit import Limiter, PausedError, SlotWatch
 
 T = TypeVar("T")
 
@@ -178,11 +178,7 @@ class Transport:
     async def _turn(self, request: _Request) -> None:
         if (paused := request.limiter.paused_for(self._clock)) > 0:
             request.observe(Throttled(route=request.route, delay=paused))
-        watch = Watch(
-            "a slot of the rate limiter",
-            self._runtime.observed_by(request.observe),
-            is_late=lambda: request.limiter.overdue(self._clock) > OVERDUE,
-        )
+        watch = SlotWatch(request.limiter, self._clock, request.observe)
         try:
             await request.limiter.acquire(self._clock)
         finally:

@@ -6,16 +6,14 @@ It may import ``errors``, ``clock`` and ``telemetry``; everything above it may i
 from .background import BackgroundTasks, DetachedTask
 from .cancellation import cancellation_first
 from .runtime import Runtime
-from .supervision import OVERDUE, Watch, cancel_all, close_all, supervised
+from .supervision import cancel_all, close_all, supervised
 from .threads import SerialThread, in_thread
 
 __all__ = [
-    "OVERDUE",
     "BackgroundTasks",
     "DetachedTask",
     "Runtime",
     "SerialThread",
-    "Watch",
     "cancel_all",
     "cancellation_first",
     "close_all",

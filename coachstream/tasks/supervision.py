@@ -49,8 +49,7 @@ async def supervised(
         Exception: what the call raised.
     """
     task = _start(call)
-    watch = Watch(what, runtime)
-    task.add_done_callback(lambda _: watch.end())
+    _Watch(what, runtime, task)
     try:
         await asyncio.wait((task,), timeout=within)
     except asyncio.CancelledError:
@@ -137,37 +136,23 @@ async def cancel_all(tasks: Iterable[asyncio.Task[Any]], runtime: Runtime) -> No
         raise asyncio.CancelledError
 
 
-class Watch:
-    """Reports a wait that is overdue, and later that it has ended.
+class _Watch:
+    """Reports a call that is overdue, and later that it has ended."""
 
-    Args:
-        what: What is awaited.
-        runtime: Where events go.
-        is_late: Called every 30 seconds, for waits that may be long; by default, 30 seconds are.
-    """
-
-    def __init__(
-        self, what: str, runtime: Runtime, *, is_late: Callable[[], bool] = lambda: True
-    ) -> None:
+    def __init__(self, what: str, runtime: Runtime, task: asyncio.Task[Any]) -> None:
         self._what = what
         self._runtime = runtime
-        self._is_late = is_late
-        self._loop = asyncio.get_running_loop()
+        self._loop = task.get_loop()
         self._began = self._loop.time()
-        self._looked = 0
         self._reported = False
-        self._timer = self._loop.call_later(OVERDUE, self._look)
+        self._timer = self._loop.call_later(OVERDUE, self._report)
+        task.add_done_callback(self._end)
 
-    def _look(self) -> None:
-        self._looked += 1
-        if self._is_late():
-            self._reported = True
-            self._runtime.observe(CallOverdue(what=self._what, seconds=OVERDUE * self._looked))
-        else:
-            self._timer = self._loop.call_later(OVERDUE, self._look)
+    def _report(self) -> None:
+        self._reported = True
+        self._runtime.observe(CallOverdue(what=self._what, seconds=OVERDUE))
 
-    def end(self) -> None:
-        """Stop watching, because the wait has ended."""
+    def _end(self, _: asyncio.Task[Any]) -> None:
         self._timer.cancel()
         if self._reported:
             seconds = self._loop.time() - self._began

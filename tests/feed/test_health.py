@@ -17,6 +17,7 @@ from coachstream.telemetry import (
     HandlersStalled,
     LoadFailed,
     PageRead,
+    RequestFinished,
     RequestStarted,
     RetryScheduled,
     SaveFailed,
@@ -26,6 +27,7 @@ from coachstream.telemetry import (
 
 TODAY = datetime(2026, 1, 1, tzinfo=UTC)
 STARTED = RequestStarted(route="r", attempt=1)
+REFUSED = RequestFinished(route="r", attempt=1, status=401, seconds=1, size=0, request_id=None)
 
 
 def read(sessions=1):
@@ -110,6 +112,11 @@ def test_what_should_long_have_ended_has_stalled(event, lasts):
 @pytest.mark.parametrize("event", [THROTTLE, Throttled(route="r", delay=9)])
 def test_waiting_for_a_limit_that_others_use_is_no_stall(event):
     assert health(monitor(event), now=1e9).state == StreamState.THROTTLED
+
+
+@pytest.mark.parametrize("event", [REFUSED, Throttled(route="r", delay=9)])
+def test_a_request_that_was_answered_or_held_is_due_no_more(event):
+    assert health(monitor(STARTED, event), now=1e9).state != StreamState.STALLED
 
 
 def test_the_users_own_time_is_no_stall():
