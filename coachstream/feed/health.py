@@ -131,6 +131,8 @@ class HealthMonitor:
 
     def _note_others(self, event: Event, now: float) -> None:
         """Note how the store, callbacks and a consumer are; and whatever failed."""
+        if isinstance(event, _FAILURES) and event.error is not None:
+            self._last_error = str(event.error)
         match event:
             case LoadFailed():
                 self._loads.note(now, event.attempt)
@@ -140,22 +142,23 @@ class HealthMonitor:
                 self._saves.note(now, event.attempt)
             case CheckpointSaved():
                 self._saves.end()
-            case CallOverdue():
-                self._overdue[event.what] += 1
-                self._calls.note(now)
-            case CallReturned():
-                self._overdue -= Counter([event.what])
-                if not self._overdue:
-                    self._calls.end()
             case HandlersStalled():
                 self._handlers.note(now)
             case HandlersRecovered() | ConsumerStopped():
                 self._handlers.end()
+            case CallOverdue() | CallReturned():
+                self._note_call(event, now)
             case _:
                 pass
-        error = getattr(event, "error", None)
-        if error is not None and isinstance(event, _FAILURES):
-            self._last_error = str(error)
+
+    def _note_call(self, event: CallOverdue | CallReturned, now: float) -> None:
+        if isinstance(event, CallOverdue):
+            self._overdue[event.what] += 1
+            self._calls.note(now)
+            return
+        self._overdue -= Counter([event.what])
+        if not self._overdue:
+            self._calls.end()
 
     def _note(self, event: Event, now: float) -> None:
         match event:
