@@ -134,7 +134,9 @@ class HealthMonitor:
             self._note(event, now)
 
     def _note_others(self, event: Event, now: float) -> None:
-        """Note how the store, callbacks and a consumer are."""
+        """Note how the store, callbacks and a consumer are; and whatever failed."""
+        if isinstance(event, _FAILURES) and event.error is not None:
+            self._last_error = str(event.error)
         match event:
             case LoadFailed():
                 self._loads.note(now, event.attempt)
@@ -144,19 +146,23 @@ class HealthMonitor:
                 self._saves.note(now, event.attempt)
             case CheckpointSaved():
                 self._saves.end()
-            case CallOverdue():
-                self._overdue[event.what] += 1
-                self._calls.note(now)
-            case CallReturned():
-                self._overdue -= Counter([event.what])
-                if not self._overdue:
-                    self._calls.end()
             case HandlersStalled():
                 self._handlers.note(now)
             case HandlersRecovered() | ConsumerStopped():
                 self._handlers.end()
+            case CallOverdue() | CallReturned():
+                self._note_call(event, now)
             case _:
                 pass
+
+    def _note_call(self, event: CallOverdue | CallReturned, now: float) -> None:
+        if isinstance(event, CallOverdue):
+            self._overdue[event.what] += 1
+            self._calls.note(now)
+            return
+        self._overdue -= Counter([event.what])
+        if not self._overdue:
+            self._calls.end()
 
     def _note(self, event: Event, now: float) -> None:
         match event:

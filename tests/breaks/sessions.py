@@ -2,6 +2,9 @@
 
 from tests.breaks.mutation import Mutation
 
+SAVING = ("tests/sessions/test_saving.py",)
+SETTLING = ("tests/sessions/test_settling.py",)
+
 MUTATIONS = (
     Mutation(
         "prefetched sessions are not settled",
@@ -16,5 +19,145 @@ MUTATIONS = (
         "                hand.next, hand.held = index + 1, 1",
         "                hand.next, hand.held = index + 1, 0",
         ("tests/sessions/test_stream.py",),
+    ),
+    Mutation(
+        "nothing is saved while the caller's transaction is open",
+        "sessions/saver",
+        "            if not self._checkpointer.in_transaction:",
+        "            if self._checkpointer:",
+        SETTLING,
+    ),
+    Mutation(
+        "what is settled is saved when a stream has caught up",
+        "sessions/source",
+        "self._saver.begin(at_once=self._reader.wait > 0)",
+        "self._saver.begin(at_once=False)",
+        SAVING,
+    ),
+    Mutation(
+        "a loop is saved in the middle of a page",
+        "sessions/source",
+        "        if self._saver is not None and reading.entries:",
+        "        if self._saver is None:",
+        SAVING,
+    ),
+    Mutation(
+        "closed streams are not kept",
+        "sessions/source",
+        "            self._siblings.discard(self)",
+        "            pass",
+        SAVING,
+    ),
+    Mutation(
+        "dropped streams are closed",
+        "sessions/source",
+        "self._event_loop.call_soon_threadsafe(self._close_behind)",
+        "pass",
+        SAVING,
+    ),
+    Mutation(
+        "a stream waits for the last save of the one before it",
+        "sessions/source",
+        "            if sibling.closed or sibling.dropped:",
+        "            if sibling.closed:",
+        SAVING,
+    ),
+    Mutation(
+        "a stream that was overtaken spoils nothing",
+        "sessions/source",
+        "        saves = self._loaded and not self.overtaken",
+        "        saves = self._loaded",
+        SAVING,
+    ),
+    Mutation(
+        "what is handled and not saved stays bounded",
+        "sessions/source",
+        "            await self._saved_by.until_it_answers()",
+        "            pass",
+        SAVING,
+    ),
+    Mutation(
+        "an error that is raised again and again does not grow",
+        "sessions/source",
+        "            raise copy(error)",
+        "            raise error",
+        SETTLING,
+    ),
+    Mutation(
+        "a callback is awaited under supervision",
+        "sessions/source",
+        'await supervised(partial(self.on_malformed, error), "on_malformed", self._runtime)',
+        "await self.on_malformed(error)",
+        SAVING,
+    ),
+    Mutation(
+        "an ack after each session writes little",
+        "sessions/source",
+        "        elif self.closed or self.checkpointer.due or self.checkpointer.in_transaction:",
+        "        elif self.checkpointer:",
+        SETTLING,
+    ),
+    Mutation(
+        "a save on a connection needs settle=ack",
+        "sessions/source",
+        "            if not self.hand.by_ack:",
+        "            if self.closed:",
+        SETTLING,
+    ),
+    Mutation(
+        "the rest can be acknowledged after the end",
+        "sessions/source",
+        "        if self._reader.ended and not self.hand.unfinished:",
+        "        if self._reader.ended:",
+        SETTLING,
+    ),
+    Mutation(
+        "with settle=ack asking settles nothing",
+        "sessions/hand",
+        "        if self.page is not None and not self.by_ack:",
+        "        if self.page is not None:",
+        SETTLING,
+    ),
+    Mutation(
+        "an ack settles all pages that were handed out",
+        "sessions/hand",
+        "            frontier.settle_first(page, len(page.reading.entries))",
+        "            frontier.settle_first(page, 0)",
+        SETTLING,
+    ),
+    Mutation(
+        "a newer loop gets what an older one has in hand",
+        "sessions/hand",
+        "            self.next -= self.held",
+        "            self.next -= 0",
+        SETTLING,
+    ),
+    Mutation(
+        "an older loop is refused",
+        "sessions/hand",
+        "        if loop.begun:",
+        "        if False:",
+        SETTLING,
+    ),
+    Mutation(
+        "an ack of two loops is refused",
+        "sessions/hand",
+        "        if self._older() is not None:",
+        "        if False:",
+        SETTLING,
+    ),
+    Mutation(
+        "a cancelled loop is cancelled, whatever its last save does",
+        "sessions/stream",
+        "        with cancellation_first():",
+        "        if True:",
+        SAVING,
+    ),
+    Mutation(
+        "a last save that fails does not hide the loop's own error",
+        "sessions/stream",
+        "            if error is None:\n                raise",
+        "            raise",
+        SAVING,
     ),
 )

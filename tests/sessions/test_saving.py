@@ -92,14 +92,14 @@ async def test_a_loop_whose_store_hangs_goes_on_with_its_page():
 
 
 @virtual
-async def test_one_second_into_idle_all_that_is_settled_is_saved():
+async def test_when_it_has_caught_up_all_that_is_settled_is_saved_at_once():
     store = TroubledStore()
     async with feed(world(50), page_size=20) as (_, client, _):
         stream = opened(client, store)
         loop = asyncio.create_task(handle_all(stream))
         while stream.health.state != StreamState.IDLE:
-            await pass_time(0.1)
-        await pass_time(1)
+            await pass_time(0.01)
+        await pass_time(0.01)
         assert len(stream.position.recent) + len(stream.position.settled) == 50
         assert await store.kept() == stream.position
         loop.cancel()
