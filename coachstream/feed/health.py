@@ -123,9 +123,6 @@ class HealthMonitor:
     def note(self, event: Event, now: float) -> None:
         """Note an event. After the end of the stream, its state does not change any more."""
         self._note_others(event, now)
-        error = getattr(event, "error", None)
-        if error is not None and isinstance(event, _FAILURES):
-            self._last_error = str(error)
         if isinstance(event, StreamEnded):
             self._response_due = None
             self._ended = True
