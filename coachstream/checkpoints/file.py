@@ -22,7 +22,8 @@ class FileStore(Store):
     A save replaces the file atomically and returns when it is on the disk, so a crash leaves the
     old checkpoint or the new one. The previous checkpoint is stored as ``….previous``. Any number
     of processes may share the directory: a lock lets one of them save at a time, and is released
-    if that process dies. Only the owner can read the files.
+    if that process dies. Only the owner can read the files. A lock that stays held, or a disk that
+    hangs, ends in a ``TimeoutError``.
 
     This store needs POSIX. On other systems, use `SqliteStore`.
     """

@@ -34,7 +34,7 @@ class FileWorker:
     """Works on one store's files in a thread, one call after another, and waits for locks."""
 
     def __init__(self, what: str) -> None:
-        self._what = what
+        self._what = f"an operation of {what}"
         self._thread = SerialThread()
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -66,7 +66,8 @@ def locked(path: Path) -> Iterator[int]:
     Raises:
         LockHeldError: the lock is held, or the file has just been replaced.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    binary = getattr(os, "O_BINARY", 0)  # on Windows, or line ends would change
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | binary, 0o600)
     try:
         if sys.platform == "win32":  # which has no such locks; the callers say so
             yield descriptor

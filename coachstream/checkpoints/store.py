@@ -19,7 +19,9 @@ CLOSING = 5.0
 class Store(ABC):
     """A `CheckpointStore` that can be closed; ``async with`` closes it at the end.
 
-    Creating one does no I/O: files, connections and tables are opened or created on first use.
+    Creating one does no I/O: files, connections and tables are opened or created on first use. Any
+    event loop may use it, several at once, and so may a forked process: each gets connections of
+    its own, unless they were passed in. Close a store before its loop ends.
     Closing leaves open what was passed in (a mapping, a pool, a client).
     """
 
