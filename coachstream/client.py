@@ -32,6 +32,9 @@ CLOSING = LAST_SAVE + 1.0
 class Client:
     """Samsara's coaching endpoints, for one token.
 
+    ``client.sessions`` streams coaching sessions: `stream` and `backfill`. ``client.assignments``
+    lists and changes who coaches whom: `list`, `assign` and `unassign`.
+
     Use it as ``async with Client(...) as client``, or call `aclose` when done. It belongs to one
     event loop.
 
@@ -39,7 +42,7 @@ class Client:
         token: An API token with the scope Read Coaching (and Write Coaching, to change
             assignments), or an async function that returns one. None reads the environment
             variable ``SAMSARA_API_TOKEN``.
-        region: Where the organisation lives: ``us``, ``eu`` or ``ca``.
+        region: The region of the organisation's account: ``us``, ``eu`` or ``ca``.
         base_url: Another server, such as the emulator; plain HTTP is for loopback only.
         api_version: Sent as ``X-Samsara-Version``, such as ``"2025-06-11"``. Without it the
             version of the token applies (https://developers.samsara.com/docs/versioning).

@@ -22,9 +22,9 @@ CoachStreamError
 |   `-- MalformedAssignmentError   one assignment of a list can't be decoded
 |-- MalformedSessionError      one session of a page can't be decoded
 |-- CursorLoopError            the server repeats the same pages
-|-- CursorExpiredError         the cursor is dead, and the stream does not resume without it
+|-- CursorExpiredError         the cursor has expired, and the stream does not resume without it
 |-- QueryMismatchError         the checkpoint belongs to another query
-|-- TooManyFailuresError       so many sessions failed that something else must be wrong
+|-- TooManyFailuresError       more sessions failed than ``failure_ratio`` allows
 `-- CheckpointError            a checkpoint can't be read or written
     |-- StaleCheckpointError     another consumer has moved this checkpoint
     |   `-- SaveRolledBackError        your transaction was rolled back, and a save with it

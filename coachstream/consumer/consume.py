@@ -140,7 +140,7 @@ async def consume(
 
 def _source(stream: SessionStream | PagesAfter) -> Source:
     if isinstance(stream, SessionStream):
-        return stream.for_consumer()
+        return stream._for_consumer()  # noqa: SLF001  # not for users
     if isinstance(stream, PageStream):
         raise InvalidArgumentError("stream", "give the stream itself, not its pages")
     if hasattr(stream, "__aiter__") or not callable(stream):

@@ -62,7 +62,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """Since the last good response; None: there was none yet."""
     cursor_age: float | None
     """Since the server gave the cursor of the stream's position; cursors live 30 days. None: there
-    is no cursor yet, or it came from you."""
+    is no cursor yet, or it was given as ``after``."""
     lag: float | None
     """From the latest ``updated_at_time`` you have settled to now; None: nothing is settled yet.
     It grows while the feed is quiet: read it together with the state."""

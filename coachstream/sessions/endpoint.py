@@ -77,34 +77,34 @@ class Sessions:
                 moment.
             driver_ids: Only these drivers' sessions. Keep their order: cursors are bound to it.
             coach_ids: Only sessions assigned to or completed by one of these coaches.
-            session_statuses: Only these, of `FILTER_STATUSES`. The stream does not show that a
-                session leaves them: to see completions and deletions, leave this out.
+            session_statuses: Only these, of `FILTER_STATUSES`. A session that changes to another
+                status is not delivered: to see completions and deletions, leave this out.
             include_coachable_events: Include the events of each behavior, at most 100 per session.
             include_external_ids: Include the drivers' external ids.
-            after: A cursor to resume from, with otherwise the very same arguments as when it was
-                given; see `SessionStream.position`.
-            poll_interval: How long to wait, in seconds or as a ``timedelta``, when there is
-                nothing more to read.
+            after: A cursor to resume from. All other arguments must equal those of the stream that
+                returned it (``stream.position.cursor``).
+            poll_interval: Seconds, or a ``timedelta``, between polls when all has been read.
             readers: How many windows of time to read at once. With more than one, a stream that
-                begins at ``start_time`` first reads the backlog as `backfill` does; then it follows
-                from a quarter of an hour before the moment it began. While it reads the backlog,
-                its cursor belongs to one window: save the position in a ``store``, not by hand
-                with ``after``.
+                begins at ``start_time`` first reads the backlog as `backfill` does; then it
+                continues with one reader, from 15 minutes before the stream was opened. Until then
+                use a ``store``: a cursor for ``after`` covers only one window.
             keep_raw: Keep each session's own JSON in ``session.raw``.
-            on_malformed: An async function that is given each session that can't be read, as a
+            on_malformed: An async function that is given each session that can't be decoded, as a
                 `MalformedSessionError`; when it returns, that session is settled. Without it, the
-                error is raised whenever the session is met.
-            on_expired: What to do when the cursor has expired: ``"resume"`` a quarter of an hour
-                before what was read last, and drop what is known to be settled; or ``"raise"``.
-            settle: What settles a session: ``"next"``, asking for the next one or `ack`; or
-                ``"ack"``, nothing but `ack`, for those who collect a batch before they write it.
-            name: The name of the saved position in the ``store``. One reader at a time may use it.
+                error is raised, and again when the stream is resumed.
+            on_expired: What to do when the cursor has expired. ``"resume"``: restart 15 minutes
+                before the last version read, and skip versions already settled. ``"raise"``: raise
+                `CursorExpiredError`.
+            settle: What settles a session: ``"next"``: asking for the next one, or `ack`;
+                ``"ack"``: `ack` alone, for those who write in batches.
+            name: The name of the saved position in the ``store``. One stream or consumer at a time
+                may use it.
             store: Where the position is saved between runs: a URL (``"sqlite:state.db"``), a store
                 of `coachstream.checkpoints`, or a mapping. Later runs resume from the saved
                 position. They need the same filters and a ``start_time`` no earlier than before.
 
         Raises:
-            InvalidArgumentError: at once, naming the argument that can't be used.
+            InvalidArgumentError: an argument can't be used; raised at the call, naming it.
         """
         query = queries.sessions_query(
             start_time=start_time,
@@ -168,21 +168,20 @@ class Sessions:
                     ...
 
         It reads several windows of time at once and delivers what `stream` would deliver for the
-        same times, in the windows' order, so that a driver's sessions keep theirs. Its progress is
-        reported as `telemetry.BackfillProgress`. It holds at most 4 MiB of pages per reader in
-        memory, and two pages more. With a ``name`` and a ``store``, a later run resumes.
+        same times, a driver's sessions in order. `telemetry.BackfillProgress` reports its progress.
+        It holds at most 4 MiB of pages per reader in memory, plus two pages.
 
         Args:
             start_time: Read versions updated from then on; an aware datetime.
-            end_time: Read versions updated before then. A session that changes while this runs
-                moves to a later time, which only `stream` with ``readers`` follows.
+            end_time: Read versions updated before then. A session that changes meanwhile is not
+                delivered in its new version; to get it, use `stream` with ``readers``.
             readers: How many windows to read at once. Five use up Samsara's limit as long as a
                 response takes no more than a second.
-            driver_ids: The filters mean what they mean for `stream`.
-            coach_ids: Likewise.
-            session_statuses: Likewise.
-            include_coachable_events: Likewise.
-            include_external_ids: Likewise.
+            driver_ids: As for `stream`.
+            coach_ids: As for `stream`.
+            session_statuses: As for `stream`.
+            include_coachable_events: As for `stream`.
+            include_external_ids: As for `stream`.
             keep_raw: Keep each session's own JSON in ``session.raw``.
             on_malformed: Settles sessions that can't be read, as for `stream`.
             on_expired: ``"resume"`` or ``"raise"`` when a cursor has expired, as for `stream`.
@@ -193,7 +192,8 @@ class Sessions:
         Raises:
             InvalidArgumentError: at once, naming the argument that can't be used.
         """
-        if end_time in (None, start_time):
+        query = queries.sessions_query(start_time=start_time, end_time=end_time)
+        if query.end is None or query.end == query.start:
             raise InvalidArgumentError("end_time", "needs a datetime after start_time")
         return self.stream(
             start_time=start_time,

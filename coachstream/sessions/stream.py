@@ -20,8 +20,8 @@ class SessionStream:
     Loop over it: ``async for session in stream``. A session counts as settled when the loop asks
     for the next one, or when `ack` returns; with ``settle="ack"`` only the latter. If you leave the
     loop early, by ``break`` or by an exception, the current session is not settled, and `position`
-    says so. A time-out around a step loses nothing and repeats nothing: the page is still fetched,
-    and the next step finds it.
+    says so. If you put a time-out around ``anext``, the page is still fetched, and the next
+    ``anext`` uses it: nothing is lost or repeated.
 
     One loop at a time may read a stream. When a newer one begins, the older gets `StreamInUseError`
     for its next step, and what it has in hand is delivered to the newer one again. To handle many
@@ -51,8 +51,8 @@ class SessionStream:
     def pages(self) -> PageStream:
         """Loop over whole pages instead, empty ones included.
 
-        A page counts as settled when the loop asks for the next one, unless ``settle="ack"``. What
-        a loop over sessions has left of its page comes as a page of its own.
+        A page counts as settled when the loop asks for the next one, unless ``settle="ack"``. If
+        you began with sessions, the unread rest of their page is delivered first, as one page.
         """
         return PageStream(self._source, self)
 
@@ -138,8 +138,8 @@ class SessionStream:
         # Nobody can read the page any more, so its retries need not go on.
         self._source.abandon()
 
-    def for_consumer(self) -> StreamSource:
-        """Return what a consumer reads from; it settles by itself.
+    def _for_consumer(self) -> StreamSource:
+        """Return what `consume` reads from; it settles by itself.
 
         Raises:
             InvalidArgumentError: the stream has an ``on_malformed`` or a ``settle`` of its own.
