@@ -240,7 +240,7 @@ class MalformedSessionError(CoachStreamError):
         session_id: str | None = None,
         updated_at_time: datetime | None = None,
     ) -> None:
-        super().__init__(f"session {printable(session_id or '(no id)')}: {printable(problem)}")
+        super().__init__(f"session {printable(session_id or '(no id)', 100)}: {printable(problem)}")
         self.problem = problem
         self.raw = raw
         """The session's own JSON, complete."""

@@ -8,7 +8,13 @@ import msgspec
 import pytest
 from rich.pretty import pretty_repr
 
-from coachstream import ConnectError, MalformedSessionError, UndecodableError, telemetry
+from coachstream import (
+    ConnectError,
+    FailedSession,
+    MalformedSessionError,
+    UndecodableError,
+    telemetry,
+)
 from coachstream.brief import brief_error
 from coachstream.emulator import World, malformed_session
 from coachstream.observers.logging import log_event
@@ -116,3 +122,19 @@ async def test_nothing_that_a_stream_shows_has_notes(caplog):
             assert not shows_notes(f"{session} {stream} {stream.health} {stream.position}")
     assert "malformed session" in caplog.text
     assert not shows_notes(caplog.text)
+
+
+def test_a_failed_session_shows_neither_its_json_nor_the_handlers_words():
+    failed = FailedSession(
+        consumer="payroll",
+        outcome="parked",
+        session_id=payloads.UUID,
+        updated_at_time=SESSION.updated_at_time,
+        error=NOTE,
+        attempts=5,
+        failed_at=SESSION.updated_at_time,
+        raw=json.dumps(payloads.SESSION),
+    )
+    for show in (repr, str, pretty_repr):
+        assert not shows_notes(show(failed))
+        assert payloads.UUID in show(failed)

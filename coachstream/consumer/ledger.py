@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from ..brief import brief_repr
 from ..models import CoachingSession
 
 LONGEST_ERROR = 10_000
@@ -39,6 +40,13 @@ class FailedSession(msgspec.Struct, frozen=True, kw_only=True):
     def key(self) -> tuple[str, str]:
         """The consumer and the session's JSON, which identify the failure."""
         return self.consumer, self.raw
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        shown = ("consumer", "outcome", "session_id", "updated_at_time", "attempts", "failed_at")
+        return [(name, getattr(self, name)) for name in shown]
+
+    def __repr__(self) -> str:
+        return brief_repr(type(self), self.__rich_repr__())
 
 
 class Ledger(Protocol):

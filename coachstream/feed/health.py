@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from ..brief import brief_error
 from ..clock import Clock
 from ..errors import RateLimitError
 from ..telemetry import (
@@ -133,7 +134,7 @@ class HealthMonitor:
     def _note_others(self, event: Event, now: float) -> None:
         """Note how the store, callbacks and a consumer are; and whatever failed."""
         if isinstance(event, _FAILURES) and event.error is not None:
-            self._last_error = str(event.error)
+            self._last_error = brief_error(event.error)
         match event:
             case LoadFailed():
                 self._loads.note(now, event.attempt)

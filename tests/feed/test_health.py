@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from coachstream import ConnectError, RateLimitError, StreamState
+from coachstream.brief import brief_error
 from coachstream.feed.health import GRACE, HealthMonitor
 from coachstream.telemetry import (
     CallOverdue,
@@ -143,10 +144,10 @@ def test_ages_and_failures():
     assert seen.answer_age == 9
     assert seen.cursor_age == timedelta(days=3).total_seconds()
     assert seen.lag == 7
-    assert (seen.failures, seen.last_error) == (2, "no route")
+    assert (seen.failures, seen.last_error) == (2, "ConnectError: no route")
     one.answered(11)
     seen = health(one, now=12)
-    assert (seen.failures, seen.last_error, seen.answer_age) == (0, "no route", 1)
+    assert (seen.failures, seen.last_error, seen.answer_age) == (0, "ConnectError: no route", 1)
 
 
 @pytest.mark.parametrize("failure", [RETRY, THROTTLE])
@@ -176,10 +177,10 @@ def test_before_the_first_answer_there_are_no_ages():
 def test_failures_of_the_store_count_until_it_works():
     one = monitor(read(), RETRY, SAVE_FAILED)
     seen = health(one, now=9)
-    assert (seen.failures, seen.last_error) == (1 + 3, "disk full")
+    assert (seen.failures, seen.last_error) == (1 + 3, "OSError: disk full")
     one.note(SAVED, 9)
     seen = health(one, now=9)
-    assert (seen.failures, seen.last_error) == (1, "disk full")
+    assert (seen.failures, seen.last_error) == (1, "OSError: disk full")
     assert health(monitor(LOAD_FAILED), now=9).failures == 2
 
 
@@ -195,7 +196,7 @@ def test_failures_of_the_store_count_until_it_works():
 )
 def test_the_last_error_is_the_last_failures(events):
     seen = health(monitor(StreamEnded(error=ConnectError("before")), *events), now=9)
-    assert seen.last_error == str(events[-1].error)
+    assert seen.last_error == brief_error(events[-1].error)
 
 
 def test_a_failing_handler_is_no_failure_of_the_stream():

@@ -141,7 +141,10 @@ async def test_a_store_that_is_away_ends_neither_the_loop_nor_its_start():
         stream = opened(client, store)
         loop = asyncio.create_task(handle_all(stream, 0.01, done))
         await pass_time(HOUR)
-        assert (stream.health.state, stream.health.last_error) == (StreamState.RETRYING, "away")
+        assert (stream.health.state, stream.health.last_error) == (
+            StreamState.RETRYING,
+            "OSError: away",
+        )
         assert stream.health.failures > 10
         assert any(isinstance(event, LoadFailed) for event in events)
         store.error = None
@@ -152,7 +155,7 @@ async def test_a_store_that_is_away_ends_neither_the_loop_nor_its_start():
         api.world.add_session()
         await pass_time(HOUR)
         health = stream.health
-        assert (health.state, health.last_error) == (StreamState.RETRYING, "away again")
+        assert (health.state, health.last_error) == (StreamState.RETRYING, "OSError: away again")
         assert any(isinstance(event, SaveFailed) for event in events)
         store.error = None
         await pass_time(60)
@@ -193,7 +196,10 @@ async def test_a_consumer_whose_store_is_away_reads_no_further_and_goes_on_later
         )
         await pass_time(HOUR)
         assert len(done) < 200
-        assert (stream.health.state, stream.health.last_error) == (StreamState.RETRYING, "away")
+        assert (stream.health.state, stream.health.last_error) == (
+            StreamState.RETRYING,
+            "OSError: away",
+        )
         store.error = None
         await pass_time(HOUR)
         assert len(done) == 500
@@ -240,7 +246,7 @@ async def test_a_load_that_hangs_is_no_start_without_end():
         await pass_time(STORE_TIMEOUT + 1)
         health = stream.health
         assert health.state == StreamState.RETRYING
-        assert health.last_error == "loading 'x' did not end within 30 s"
+        assert health.last_error == "TimeoutError: loading 'x' did not end within 30 s"
         failed = next(event for event in events if isinstance(event, LoadFailed))
         assert isinstance(failed.error, TimeoutError)
         store.hangs = False
@@ -260,7 +266,7 @@ async def test_a_save_that_hangs_is_readable():
         assert CallOverdue(what="saving 'x'", seconds=OVERDUE) in events
         health = stream.health
         assert (health.state, health.failures) == (StreamState.RETRYING, 1)
-        assert health.last_error == "saving 'x' did not end within 30 s"
+        assert health.last_error == "TimeoutError: saving 'x' did not end within 30 s"
         store.hangs = False
         await pass_time(60)
         assert stream.health.state == StreamState.IDLE
