@@ -11,7 +11,7 @@ from coachstream.emulator.clock import to_ms
 from coachstream.emulator.cursors import SEPARATOR
 from coachstream.emulator.history import Version
 from coachstream.feed.reader import OVERLAP
-from coachstream.feed.reading import RECENT
+from coachstream.feed.versions import RECENT
 from coachstream.wire.query import Query
 from tests.guarantees.histories import Key, Recorder
 from tests.simulate.journal import Journal, normalised

@@ -16,7 +16,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from coachstream.emulator import Emulator
 from coachstream.emulator.clock import WorldClock
-from coachstream.emulator.response import Answer
+from coachstream.emulator.response import Response
 from tests.simulate.fault_schedule import FaultSchedule
 from tests.simulate.faults import EMULATOR_FAULTS
 from tests.simulate.journal import Journal
@@ -52,7 +52,7 @@ class Network:
 
     def respond(
         self, method: str, target: str, request_headers: dict[str, str], kind: str | None
-    ) -> Answer:
+    ) -> Response:
         """Return the API's response."""
         if kind is not None and kind in EMULATOR_FAULTS:
             self._emulator.faults.append(EMULATOR_FAULTS[kind](self.chance))
