@@ -29,6 +29,8 @@ def sessions_page(
     size = context.draw_size()
     found = list(islice(_find(context, query, start), size + 1))
     count = 0 if empty else context.draw_count(len(found), size)
+    if not (count or empty) and found and position == found[0].stamp - 1:
+        count = min(size, len(found))  # an empty page moves on, and can't from here
     shown = found[:count]
     more = empty or count < len(found)
     data = bool(shown)

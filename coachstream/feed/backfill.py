@@ -166,11 +166,10 @@ class BackfillReader:
         self._report_progress(windowed)
         # A window's last page is not the last page of all.
         reading = msgspec.structs.replace(reading, has_next_page=not self.ended)
-        began = self._began_no_earlier_than
-        if began is not None and Query.from_wire(reading.query).start <= began:
+        if Query.from_wire(reading.query).start <= self._seam:
             return reading
-        # As far as is known, this window has yet to begin. A position in it would mean that all
-        # before it was read, so the position stays where it is.
+        # As far as is known, this window has yet to begin, or something before it has yet to become
+        # visible. A position in it would mean that all before it was read; so it stays where it is.
         return msgspec.structs.replace(reading, query="", cursor=None, moved=False)
 
     def _report_progress(self, windowed: ParallelReader) -> None:

@@ -260,7 +260,7 @@ class PageReader:
         self._cursor_time = None
         self._watermark.restart()
         self._runtime.observe(
-            CursorExpired(reason=reason, start=query.start, watermark=self._watermark.time)
+            CursorExpired(reason=reason, start=query.start, watermark=self._watermark.safe)
         )
 
     def _new_pager(

@@ -1,5 +1,6 @@
 """How far the times of a feed have come, and how much they went back on the way. Pure."""
 
+from collections import deque
 from datetime import datetime, timedelta
 from itertools import accumulate
 from operator import sub
@@ -10,6 +11,8 @@ TOLERANCE = timedelta(minutes=1)
 """How far a time may be ahead of the server's clock: a ``Date`` is cut off to seconds."""
 MOST_DISORDER = timedelta(days=1)
 """How far back times may go: a time that is further off is one odd record, not a feed's order."""
+LAST = 10
+"""How many of the times read last must agree that reading has come so far."""
 
 
 class Watermark:
@@ -24,12 +27,17 @@ class Watermark:
         """By how much times went back."""
         self.time = _credible(position)
         """The highest time so far."""
+        self._last = deque((time for _, time in position.recent[-LAST:]), maxlen=LAST)
         self._highest: datetime | None = None  # the same, of the present query
 
     @property
     def safe(self) -> datetime | None:
-        """The time before which nothing is still to come, as far as was seen."""
-        return None if self.time is None else self.time - self.disorder
+        """The time before which nothing is still to come, as far as was seen.
+
+        That is not the highest: a clock may have been ahead once, and what came last need not have
+        been followed by an earlier time yet.
+        """
+        return None if self.time is None else min((self.time, *self._last)) - self.disorder
 
     def restart(self) -> None:
         """Expect earlier times again, because another query is read."""
@@ -39,6 +47,7 @@ class Watermark:
         """Take in the times of a page, in reading order, which was received at ``now``."""
         if not (times := credible(times, now)):
             return
+        self._last.extend(times[-LAST:])
         if self._highest is not None:
             times = [self._highest, *times]
         highest = times[-1]

@@ -207,11 +207,9 @@ class Frontier:
 
     def _change_query(self, wire: str) -> None:
         """Switch to another query, for which the old one's cursor means nothing."""
-        before, after = Query.from_wire(self._query), Query.from_wire(wire)
-        if before.end is not None and before.end <= after.start:
-            # It is the next window: nothing from before its start belongs to it.
-            beyond = VersionSet(since(after.start, self._beyond))
-            self._pass([one for one in self._beyond if one not in beyond])
+        # Nothing from before its start belongs to it.
+        beyond = VersionSet(since(Query.from_wire(wire).start, self._beyond))
+        self._pass([one for one in self._beyond if one not in beyond])
         self._query, self._cursor, self._cursor_time = wire, None, None
 
     def _pass(self, passed: list[Version]) -> None:
