@@ -10,7 +10,8 @@ feed: ``due_at_time``, ``behaviors``, ``last_coached_time`` (a behaviour that wa
 hardly have one), and the times of an assignment.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from hashlib import blake2b
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -184,7 +185,11 @@ class CoachingSession(Model, frozen=True, kw_only=True):
 
     @property
     def key(self) -> tuple[str, datetime]:
-        """``(id, updated_at_time)`` identifies this version, so that you can act on it once."""
+        """``(id, updated_at_time)`` identifies this version, so that you can act on it once.
+
+        If a session changes twice within one ``updated_at_time``, both versions have this key.
+        `content_digest` tells them apart.
+        """
         return self.id, self.updated_at_time
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
@@ -196,6 +201,33 @@ class CoachingSession(Model, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return brief_repr(type(self), self.__rich_repr__())
+
+    @property
+    def content_digest(self) -> str:
+        """A short digest of the content that the API always sends.
+
+        Coachable events, external ids and `raw` are left out, so that requesting them later makes
+        no other version of it. Computed each time.
+        """
+        behaviors = sorted(
+            (
+                (b.id, b.coachable_behavior_type, b.updated_at_time, b.last_coached_time, b.note)
+                for b in self.behaviors
+            ),
+            key=lambda behavior: behavior[:2],
+        )
+        content = (
+            self.driver.driver_id,
+            self.session_status,
+            self.coaching_type,
+            behaviors,
+            self.due_at_time,
+            self.assigned_coach_id,
+            self.completed_at_time,
+            self.completed_coach_id,
+            self.session_note,
+        )
+        return blake2b(msgspec.json.encode(content), digest_size=6).hexdigest()
 
 
 class CoachAssignment(Model, frozen=True, kw_only=True):
@@ -254,6 +286,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     """Keys of the versions settled last, which are skipped if a dead cursor makes them reappear."""
     watermark: Time | None = None
     """The ``updated_at_time`` up to which everything is settled. If the cursor is dead, reading
-    resumes 15 minutes before it."""
+    resumes 15 minutes and `disorder` before it."""
     dead_cursor: str | None = None
-    """A cursor that expired or was refused; it is not sent again."""
+    """A cursor that was refused; it is not sent again, unless the server issues it again."""
+    digests: tuple[str, ...] = ()
+    """The `CoachingSession.content_digest` of each version in `settled` and then in `recent`; empty
+    in checkpoints of earlier releases, where a key alone says which version it is."""
+    disorder: timedelta = timedelta()
+    """By how much times went back in what was read: 0 if the server kept to the order of time."""

@@ -82,7 +82,9 @@ class Api:
                 served=response.served,
             )
         )
-        date = format_datetime(now.astimezone(UTC), usegmt=True)
+        # aiohttp would add a Date of its own, so an empty one stands for none.
+        dated = self._context.profile.date_header
+        date = format_datetime(now.astimezone(UTC), usegmt=True) if dated else ""
         headers = {"Date": date, **response.headers, "Request-Id": request_id}
         return replace(response, headers=headers), fault
 

@@ -37,6 +37,8 @@ def assignments_page(
     size = context.draw_size()
     found = list(islice(matching, size + 1))
     count = 0 if empty else context.draw_count(len(found), size)
+    if not (count or empty) and context.profile.cursors == "place":
+        count = min(size, len(found))  # an empty page moves on, and can't here
     more = empty or count < len(found)
     shown = found[:count]
     if shown:

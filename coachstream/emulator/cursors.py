@@ -19,19 +19,35 @@ class Cursors:
 
     A cursor holds its position, its time of creation and a digest of the parameters, signed with
     the seed. So an emulator restarted with the same seed accepts it. Every cursor is spelled
-    differently, even for the same position.
+    differently, even for the same position; or with ``of_places``, the same position always has
+    the same cursor, which then lives from when it was last handed out.
     """
 
-    def __init__(self, seed: int, lifetime: timedelta) -> None:
+    def __init__(self, seed: int, lifetime: timedelta, *, of_places: bool = False) -> None:
         self._key = f"coachstream {seed}".encode()
         self._lifetime = lifetime // MILLISECOND
         self._random = Random(seed)
+        self._of_places = of_places
+        self._handed_out: dict[str, int] = {}
+        self._refused = ""
 
     def make(self, position: int | str, parameters: Parameters, now: datetime) -> str:
         """Return a cursor for ``position`` in the results for these parameters."""
-        nonce = self._random.getrandbits(64)
-        body = json.dumps([position, to_ms(now), parameters.digest, nonce]).encode()
-        return f"{self._sign(body)}{SEPARATOR}{b64encode(body).decode()}"
+        unique = None if self._of_places else [to_ms(now), self._random.getrandbits(64)]
+        body = json.dumps([position, unique, parameters.digest]).encode()
+        cursor = f"{self._sign(body)}{SEPARATOR}{b64encode(body).decode()}"
+        if self._of_places:
+            self._handed_out[cursor] = to_ms(now)
+        return cursor
+
+    def refuse_at_times(self, cursor: str, probability: float) -> None:
+        """Refuse a good cursor with this probability, but never twice in a row."""
+        if not cursor or not probability:
+            return
+        again, self._refused = cursor == self._refused, ""
+        if not again and self._random.random() < probability:
+            self._refused = cursor
+            raise BadRequestError("invalid or expired pagination cursor")
 
     def position(self, parameters: Parameters, now: datetime) -> int | str | None:
         """Return the position of the request's cursor, or None for the start.
@@ -49,7 +65,8 @@ class Cursors:
             body = b""
         if not hmac.compare_digest(signature, self._sign(body).encode()):
             raise BadRequestError("invalid or expired pagination cursor")
-        position, created, digest, _ = json.loads(body)
+        position, unique, digest = json.loads(body)
+        created = unique[0] if unique else self._handed_out.get(parameters.after, to_ms(now))
         if to_ms(now) - created > self._lifetime:
             raise BadRequestError("invalid or expired pagination cursor")
         if digest != parameters.digest:

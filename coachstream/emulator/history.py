@@ -1,4 +1,4 @@
-"""Sessions, their versions, and the record of versions in the order of their stamps."""
+"""Sessions, their versions, and the record of versions in the order of the feed."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -44,14 +44,16 @@ class State(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Version:
-    """The state of a session from one change to the next.
-
-    It is identified by the session's id and ``stamp``, which is served as updatedAtTime.
-    """
+    """The state of a session from one change to the next."""
 
     session: Session
     stamp: int
+    """When it became visible, in milliseconds since 1970: its place in the feed, and unique."""
     state: State
+    updated: int
+    """Its updatedAtTime, which may be another time, and that of other versions too."""
+    behaviors_seed: int | None = None
+    """The seed for what this version changes in the behaviors; None: nothing."""
     superseded: int | None = None
     """The stamp of the next version; None while this is the latest."""
     encoded: dict[tuple[bool, bool], bytes] = field(default_factory=dict)
@@ -62,7 +64,7 @@ class Version:
     def key(self) -> tuple[str, str]:
         """The id and the updatedAtTime, as served."""
         if self._key is None:
-            self._key = (self.session.id, stamp_text(self.stamp))
+            self._key = (self.session.id, stamp_text(self.updated))
         return self._key
 
 
@@ -105,6 +107,10 @@ class Record:
         self._live = Log()
         self._by_driver: dict[str, Log] = {}
         self._last_stamp = 0
+        self.most_behind = 0
+        """Milliseconds that a version's updatedAtTime is before its stamp, at most."""
+        self.most_ahead = 0
+        """Milliseconds that one is after its stamp, at most."""
 
     def stamp(self, at: int) -> int:
         """Return a stamp for a change at ``at``, at least a millisecond later than all others.
@@ -152,6 +158,9 @@ class Record:
         return found if every else (v for v in found if v.superseded is None)
 
     def _add(self, version: Version) -> None:
+        behind = version.stamp - version.updated
+        self.most_behind = max(self.most_behind, behind)
+        self.most_ahead = max(self.most_ahead, -behind)
         version.session.versions.append(version)
         self.every.append(version)
         self._live.append(version)

@@ -54,6 +54,22 @@ class Profile:
     The description declares the comma; the vendor's own SDKs repeat the key.
     """
 
+    cursors: Literal["unique", "place"] = "unique"
+    """Whether each answer has a cursor of its own, or the same place has the same cursor again.
+
+    Both are opaque. The description's example, ``MjkY``, looks like a place. A cursor of a place is
+    valid from when it was last handed out.
+    """
+
+    pages_overlap: bool = False
+    """Whether a page begins with what the page before ended with, as if cursors were inclusive."""
+
+    spurious_refusals: float = 0.0
+    """Probability of a 400 for a good cursor of the sessions; asked again, it is accepted."""
+
+    date_header: bool = True
+    """Whether answers have a ``Date``; a proxy may remove it."""
+
     short_pages: float = 0.0
     """Probability of a short page before the last, as the pagination guide warns."""
 
@@ -63,6 +79,8 @@ class Profile:
     def __post_init__(self) -> None:
         if not (0 <= self.short_pages <= 1 and 0 <= self.empty_pages < 1):
             raise ValueError("short_pages must be from 0 to 1, empty_pages from 0 to less than 1")
+        if not 0 <= self.spurious_refusals <= 1:
+            raise ValueError("spurious_refusals must be from 0 to 1")
 
     def __str__(self) -> str:
         choices = ((field, getattr(self, field.name)) for field in fields(self))
@@ -89,6 +107,12 @@ class Profile:
             cls(error_bodies="text"),
             cls(unknown_id_status=400),
             cls(repeated_keys="reject"),
+            cls(cursors="place"),
+            cls(cursors="place", caught_up_has_next=True),
+            cls(pages_overlap=True),
+            cls(pages_overlap=True, caught_up_has_next=True, caught_up_cursor="new"),
+            cls(spurious_refusals=0.3),
+            cls(date_header=False),
             cls(short_pages=0.5),
             cls(empty_pages=0.5),
         )

@@ -120,6 +120,10 @@ class SessionQuery:
 
     def matches(self, version: Version) -> bool:
         """Return whether a version passes the filters; coachIds match either kind of coach."""
+        if version.updated <= self.after:
+            return False
+        if self.until is not None and version.updated > self.until:
+            return False
         superseded = version.superseded
         if self.snapshot is not None and superseded is not None and superseded <= self.snapshot:
             return False

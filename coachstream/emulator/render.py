@@ -5,8 +5,8 @@ from random import Random
 import msgspec
 
 from .clock import stamp_text
-from .content import Json, behaviors, event, event_counts
-from .history import Session, Version
+from .content import Json, behaviors, event, event_counts, note
+from .history import Version
 
 MAX_EVENTS = 100
 """The maximum of coachable events per session, from Samsara's OpenAPI description."""
@@ -23,7 +23,7 @@ def session_json(version: Version, external_ids: dict[str, str], *, events: int 
         driver["externalIds"] = external_ids
     whole: Json = {
         "assignedCoachId": state.assigned_coach,
-        "behaviors": _draw_behaviors(session, with_events=events is not None),
+        "behaviors": _draw_behaviors(version, with_events=events is not None),
         "coachingType": session.coaching_type,
         "completedAtTime": state.completed_at,
         "completedCoachId": state.completed_coach,
@@ -32,7 +32,7 @@ def session_json(version: Version, external_ids: dict[str, str], *, events: int 
         "id": session.id,
         "sessionNote": state.note,
         "sessionStatus": state.status,
-        "updatedAtTime": stamp_text(version.stamp),
+        "updatedAtTime": stamp_text(version.updated),
         **session.overrides,
     }
     whole["behaviors"] = _limit_events(whole["behaviors"], events)
@@ -54,8 +54,11 @@ def session_bytes(
     return encoded
 
 
-def _draw_behaviors(session: Session, *, with_events: bool) -> list[Json]:
+def _draw_behaviors(version: Version, *, with_events: bool) -> list[Json]:
+    session = version.session
     drawn = behaviors(Random(session.seed), session.created)
+    if version.behaviors_seed is not None:
+        _change_behaviors(Random(version.behaviors_seed), drawn, version.stamp)
     if with_events:
         # A separate generator, so that including events changes nothing else.
         random = Random(session.seed ^ 1 << 80)
@@ -65,6 +68,17 @@ def _draw_behaviors(session: Session, *, with_events: bool) -> list[Json]:
                 event(random, kind, session.driver_id, session.created) for _ in range(count)
             ]
     return drawn
+
+
+def _change_behaviors(random: Random, drawn: list[Json], at: int) -> None:
+    """Coach some of the behaviors, with a note, and remove the last one at times."""
+    for behavior in drawn:
+        if random.random() < 0.5:
+            behavior.update(
+                note=note(random), lastCoachedTime=stamp_text(at), updatedAtTime=stamp_text(at)
+            )
+    if drawn and random.random() < 0.2:
+        drawn.pop()
 
 
 def _limit_events(behaviors: object, limit: int | None) -> object:

@@ -76,7 +76,9 @@ class Emulator:
         context = EndpointContext(
             world=self._world,
             profile=self.profile,
-            cursors=Cursors(self._world.seed, cursor_life),
+            cursors=Cursors(
+                self._world.seed, cursor_life, of_places=self.profile.cursors == "place"
+            ),
             random=Random(self._world.seed),
             page_size=page_size if isinstance(page_size, tuple) else (page_size, page_size),
         )

@@ -1,5 +1,6 @@
 """GET /coaching/sessions/stream."""
 
+from collections.abc import Iterator
 from itertools import islice, takewhile
 from typing import cast
 
@@ -13,7 +14,7 @@ from .response import Response, page
 def sessions_page(
     context: EndpointContext, parameters: Parameters, *, empty: bool = False
 ) -> Response:
-    """Return the next page of sessions in the order of updatedAtTime.
+    """Return the next page of sessions in the order in which they became visible.
 
     Args:
         context: The emulator's state.
@@ -22,18 +23,26 @@ def sessions_page(
     """
     query = SessionQuery.parse(parameters, end_inclusive=context.profile.end_inclusive)
     position = context.cursors.position(parameters, context.world.now)
-    start = query.after if position is None else cast("int", position)
+    context.cursors.refuse_at_times(parameters.after, context.profile.spurious_refusals)
+    record = context.world.record
+    start = query.after - record.most_ahead if position is None else cast("int", position)
     size = context.draw_size()
-    found = _find(context, query, start, size + 1)
+    found = list(islice(_find(context, query, start), size + 1))
     count = 0 if empty else context.draw_count(len(found), size)
+    if not (count or empty) and found and position == found[0].stamp - 1:
+        count = min(size, len(found))  # an empty page moves on, and can't from here
     shown = found[:count]
     more = empty or count < len(found)
+    data = bool(shown)
     end = start
     if shown:
         end = shown[-1].stamp
     elif found and not empty:
         # The cursor of an empty page moves as far as it can without skipping anything.
         end = found[0].stamp - 1
+    if context.profile.pages_overlap and position is not None and (shown or not found):
+        last = islice(_find(context, query, start - 1), 1)
+        shown = [*(version for version in last if version.stamp == start and not empty), *shown]
     external_ids = context.world.people.external_ids
     return page(
         (
@@ -45,18 +54,21 @@ def sessions_page(
             )
             for version in shown
         ),
-        cursor=_cursor(context, parameters, query, end, more=more, data=bool(shown)),
+        cursor=_cursor(context, parameters, query, end, more=more, data=data),
         has_next=more or (query.until is None and context.profile.caught_up_has_next),
         served=tuple(version.key for version in shown),
     )
 
 
-def _find(context: EndpointContext, query: SessionQuery, start: int, count: int) -> list[Version]:
+def _find(context: EndpointContext, query: SessionQuery, start: int) -> Iterator[Version]:
+    """Yield what the query matches after a stamp."""
     every = query.snapshot is not None or context.profile.versions == "every"
-    feed = context.world.record.feed(start, drivers=query.drivers, every=every)
-    if (until := query.until) is not None:
-        feed = takewhile(lambda version: version.stamp <= until, feed)
-    return list(islice(filter(query.matches, feed), count))
+    record = context.world.record
+    feed = record.feed(start, drivers=query.drivers, every=every)
+    if query.until is not None:
+        last = query.until + record.most_behind
+        feed = takewhile(lambda version: version.stamp <= last, feed)
+    return filter(query.matches, feed)
 
 
 def _cursor(

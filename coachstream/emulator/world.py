@@ -7,9 +7,10 @@ from random import Random
 from . import content, lifecycle
 from .clock import MILLISECOND, from_ms, stamp_text, to_ms
 from .content import Json
-from .history import Record, Session, State, Version
+from .history import Record, Session, State
 from .people import People
 from .render import session_json
+from .versions import Times, Versions
 
 DEFAULT_START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 """The default start time of a world; fixed, so that runs repeat exactly."""
@@ -30,8 +31,10 @@ class World:
         history: The period before the start in which those sessions begin and change.
         changes_per_hour: Random changes per hour of the world's time, after the start; 0 leaves
             all changes to the methods below.
+        times: How each version's updatedAtTime relates to when it becomes visible. By default it
+            is that moment, at least a millisecond later than all before; see `Times`.
+        changing_behaviors: Whether the behaviors of a session change from version to version.
 
-    Every change sets an updatedAtTime that is later than all before, by at least a millisecond.
     The methods that change something do so at ``now`` and accept a session in any state.
     """
 
@@ -45,6 +48,8 @@ class World:
         now: datetime | None = None,
         history: timedelta = timedelta(days=90),
         changes_per_hour: float = 60.0,
+        times: Times = "unique",
+        changing_behaviors: bool = False,
     ) -> None:
         if not drivers and (sessions or changes_per_hour):
             raise ValueError("sessions need drivers")
@@ -55,6 +60,9 @@ class World:
         self._clock: Callable[[], datetime] | None = None
         self._upcoming: list[Session] = []
         self.record = Record()
+        self._versions = Versions(
+            self.record, seed, times=times, changing_behaviors=changing_behaviors
+        )
         begin = self._now - history // MILLISECOND
         self.people = People(self._random, drivers, coaches, begin)
         self._add_history(sessions, begin)
@@ -83,19 +91,22 @@ class World:
 
     # Changes by a test
 
-    def add_session(self, driver_id: str | None = None, **fields: object) -> str:
+    def add_session(
+        self, driver_id: str | None = None, *, updated_at: datetime | None = None, **fields: object
+    ) -> str:
         """Add a session and return its id.
 
         Args:
             driver_id: The session's driver; by default a random one.
+            updated_at: Its updatedAtTime, if that is not to be the moment of the change.
             fields: Fields of the session, by the API's names (``sessionNote="…"``,
                 ``behaviors=[…]``); None leaves a field out.
         """
         if "updatedAtTime" in fields:
-            raise TypeError("updatedAtTime can't be set; the world sets it")
+            raise TypeError("updatedAtTime can't be set here; use updated_at")
         at = self._advance_to_now()
         driver = driver_id or self._manual_random.choice(self.people.drivers)
-        return self._begin(self._manual_random, driver, at, fields).id
+        return self._begin(self._manual_random, driver, at, fields, updated_at).id
 
     def complete(self, session_id: str) -> None:
         """Complete a session, by its assigned coach or else by a random one."""
@@ -108,10 +119,16 @@ class World:
         coach = coach_id or self._random_coach(self._manual_random)
         self._change(session, at, session.latest.state._replace(assigned_coach=coach))
 
-    def annotate(self, session_id: str, note: str) -> None:
-        """Replace the session's note."""
+    def annotate(self, session_id: str, note: str, *, updated_at: datetime | None = None) -> None:
+        """Replace the session's note; ``updated_at`` as for `add_session`."""
         at, session = self._advance_to_now(), self.record.sessions[session_id]
-        self._change(session, at, session.latest.state._replace(note=note))
+        self._change(session, at, session.latest.state._replace(note=note), updated_at)
+
+    def annotate_all(self, note: str) -> None:
+        """Replace the notes of all sessions at one stroke, with one updatedAtTime."""
+        moment = self.now
+        for session_id in list(self.record.sessions):
+            self.annotate(session_id, note, updated_at=moment)
 
     def delete(self, session_id: str) -> None:
         """Delete a session; the feed then holds a last version with the status "deleted"."""
@@ -217,7 +234,14 @@ class World:
         self.advance(self.now)
         return self._now
 
-    def _begin(self, random: Random, driver_id: str, at: int, fields: dict[str, object]) -> Session:
+    def _begin(
+        self,
+        random: Random,
+        driver_id: str,
+        at: int,
+        fields: dict[str, object],
+        updated_at: datetime | None = None,
+    ) -> Session:
         overrides = dict(fields)
         session = Session(
             id=str(overrides.pop("id", content.uuid(random))),
@@ -235,12 +259,14 @@ class World:
             note=_text(overrides.pop("sessionNote", None)),
         )
         session.overrides = overrides
-        self.record.begin(Version(session, self.record.stamp(at), state))
+        self.record.begin(self._versions.new(session, at, state, updated_at))
         self._upcoming.append(session)
         return session
 
-    def _change(self, session: Session, at: int, state: State) -> None:
-        self.record.change(Version(session, self.record.stamp(at), state))
+    def _change(
+        self, session: Session, at: int, state: State, updated_at: datetime | None = None
+    ) -> None:
+        self.record.change(self._versions.new(session, at, state, updated_at))
 
     def _complete(self, random: Random, session: Session, at: int) -> None:
         # Per the OpenAPI description, the assigned coach is returned only while a session is

@@ -14,10 +14,18 @@ from ..wire.query import Query
 from .parallel import ParallelReader
 from .reader import OVERLAP, PageReader
 from .reading import Reading
+from .versions import (
+    StoredVersion,
+    all_stored,
+    recent_in,
+    settled_in,
+    since,
+    times_of,
+    with_versions,
+)
+from .watermark import TOLERANCE
 from .windows import Window, Windows
 
-TOLERANCE = timedelta(minutes=1)
-"""How far our clock may be ahead of the server's: the overlap has room for that, and more."""
 READERS = 5
 """How many windows are read at once: the limit lets a request leave each 0.2 s, so five are under
 way when a response takes a second."""
@@ -51,7 +59,9 @@ class BackfillReader:
         self._start = start
         self._origin = Query.from_wire(start.origin)
         self._windowed: ParallelReader | None = None
-        self._server_time_checked = False
+        self._began_no_earlier_than: datetime | None = None
+        self._disorder = start.disorder
+        self._beyond_the_seam: list[StoredVersion] = []
         self._sessions = 0
         self._reported_until: datetime | None = None
         fresh = start.query == start.origin and start.cursor is None
@@ -65,13 +75,9 @@ class BackfillReader:
 
     async def read(self) -> Reading:
         if self._follower is None:
-            windowed = self._windowed = self._windowed or self._open_windows(self._clock.now())
-            while not windowed.ended:
-                reading = await windowed.read()
-                if (began := self._began_by_server_time()) is None:
-                    return self._process(reading, windowed)
-                windowed.abandon()
-                windowed = self._windowed = self._open_windows(began)
+            windowed = self._windowed = self._windowed or self._open_windows()
+            if not windowed.ended:
+                return self._process(await windowed.read(), windowed)
             if self._closed:
                 raise ClosedError("the stream is closed")
             self._follower = self._open_reader(self._where_to_follow_from(windowed))
@@ -98,13 +104,13 @@ class BackfillReader:
             return None
         return query.start, query.end
 
-    def _open_windows(self, now: datetime) -> ParallelReader:
+    def _open_windows(self) -> ParallelReader:
         """Return a reader of the windows that are left.
 
         They end a little before now: what is younger may still change while it is read, or become
         visible late, and is left to the follower.
         """
-        self._began, self._began_at = now, self._clock.monotonic()
+        now, self._began_at = self._clock.now(), self._clock.monotonic()
         under_way = self._window_under_way
         begins = self._origin.start if under_way is None else under_way[1]
         end = (now - OVERLAP).replace(microsecond=now.microsecond // 1000 * 1000)  # as can be sent
@@ -116,37 +122,55 @@ class BackfillReader:
             tasks=self._runtime.tasks,
         )
         # A server that counts a window's end as part of it has already sent what lies there.
-        at_the_seam = (key for key in self._start.recent if key[1] >= begins)
-        windowed.known.update(self._start.settled, at_the_seam)
+        windowed.known.update(settled_in(self._start))
+        windowed.known.update(since(begins, recent_in(self._start)))
         if under_way is not None:
             windowed.resume(under_way, self._open_reader(self._start))
         return windowed
 
-    def _began_by_server_time(self) -> datetime | None:
-        """Return when we began by the server's clock, if ours proves to be far ahead of it.
+    def _learn(self, reading: Reading) -> None:
+        """Learn from a page when we began by the server's clock, for ours may be wrong.
 
-        The first response shows it, before anything is handed over: a position in a window that
-        lies in the server's future would mean that all before it was read.
+        A ``Date`` says it, on whichever answer one comes first. Without one, it was no earlier than
+        the newest time read, less what has passed since we began.
         """
-        if self._server_time_checked:
-            return None
-        self._server_time_checked = True
-        if (server_now := self._server_now()) is None:
-            return None
+        self._disorder = max(self._disorder, reading.disorder)
         passed = timedelta(seconds=self._clock.monotonic() - self._began_at)
-        began = server_now - passed
-        return began if self._began - began > TOLERANCE else None
+        if (server_now := self._server_now()) is not None:
+            self._began_no_earlier_than = server_now - passed
+        elif times := times_of(reading.entries):
+            before = self._began_no_earlier_than
+            began = max(times) - passed
+            self._began_no_earlier_than = began if before is None else max(before, began)
+        read = (*self._beyond_the_seam, *all_stored(since(self._seam, reading.entries)))
+        self._beyond_the_seam = since(self._seam, read)
+
+    @property
+    def _seam(self) -> datetime:
+        """Return where to follow from: all before was certainly read after it could be seen."""
+        if self._began_no_earlier_than is None:
+            return self._origin.start
+        seam = self._began_no_earlier_than - OVERLAP - self._disorder
+        # A minute less of overlap does no harm, and reading the seam twice would.
+        seam = self._end if self._end - seam <= TOLERANCE else seam
+        return max(self._origin.start, seam)
 
     def _open_window(self, origin: Query, window: Window) -> PageReader:
         query = origin.within(*window)
         return self._open_reader(Position(query=query.wire, origin=origin.wire))
 
     def _process(self, reading: Reading, windowed: ParallelReader) -> Reading:
+        self._learn(reading)
         self._sessions += len(reading.entries)
-        self.ended = windowed.ended and self._end == self._origin.end
+        self.ended = windowed.ended and self._seam == self._origin.end
         self._report_progress(windowed)
         # A window's last page is not the last page of all.
-        return msgspec.structs.replace(reading, has_next_page=not self.ended)
+        reading = msgspec.structs.replace(reading, has_next_page=not self.ended)
+        if Query.from_wire(reading.query).start <= self._seam:
+            return reading
+        # As far as is known, this window has yet to begin, or something before it has yet to become
+        # visible. A position in it would mean that all before it was read; so it stays where it is.
+        return msgspec.structs.replace(reading, query="", cursor=None, moved=False)
 
     def _report_progress(self, windowed: ParallelReader) -> None:
         until = windowed.until
@@ -167,11 +191,14 @@ class BackfillReader:
         )
 
     def _where_to_follow_from(self, windowed: ParallelReader) -> Position:
-        query = self._origin.starting(max(self._origin.start, self._end))
-        # What an earlier run has settled of it is not delivered again.
-        settled = {*windowed.known, *self._start.recent, *self._start.settled}
-        return Position(
-            query=query.wire,
-            origin=self._origin.wire,
-            settled=tuple(key for key in settled if key[1] >= query.start),
-        )
+        query = self._origin.starting(self._seam)
+        # What was read of it already, now or by an earlier run, is not delivered again.
+        known = [
+            *self._beyond_the_seam,
+            *all_stored(windowed.known),
+            *recent_in(self._start),
+            *settled_in(self._start),
+        ]
+        settled = since(query.start, known)
+        position = Position(query=query.wire, origin=self._origin.wire, disorder=self._disorder)
+        return with_versions(position, settled=settled)

@@ -8,6 +8,8 @@ sooner, and would lie in memory for as long as handling takes.
 from functools import partial
 from itertools import count
 
+import msgspec
+
 from ..errors import ClosedError, UndecodableError
 from ..http.rate_limit import Limiter
 from ..http.transport import Transport
@@ -49,8 +51,9 @@ class Fetcher:
         self._under_way: dict[_Wanted, DetachedTask[Page]] = {}
         self._closed = False
         self._wanted: _Wanted | None = None
-        self.dead_cursor: str | None = None
-        """A cursor that is not used to fetch ahead."""
+        self.ahead = True
+        """Whether to request the page after the next one before that is read: not where pages bring
+        nothing new, or the wait between them would be lost."""
 
     async def fetch(self, query: Query, cursor: str | None, *, wait: float = 0.0) -> Page:
         """Return the page after ``cursor``, requested in ``wait`` seconds if it is not already.
@@ -94,7 +97,7 @@ class Fetcher:
 
     def _fetch_ahead(self, query: Query, cursor: str | None, next_cursor: str) -> None:
         """Request the page after this one, if this one leads on."""
-        if self._closed or next_cursor in {"", cursor, self.dead_cursor}:
+        if self._closed or not self.ahead or next_cursor in {"", cursor}:
             return
         ahead = query.wire, next_cursor
         if ahead not in self._under_way:
@@ -110,7 +113,7 @@ class Fetcher:
         undecodable = count(1)
 
         async def decode(body: bytes) -> Page:
-            received_at = clock.now()
+            received_at, served_at = clock.now(), self._transport.server_now
             if (
                 self._wanted == (query.wire, cursor)
                 and (next_cursor := pages.guess_next_cursor(body)) is not None
@@ -118,11 +121,12 @@ class Fetcher:
                 self._fetch_ahead(query, cursor, next_cursor)
                 await clock.sleep(0)  # so that the next request leaves before this is decoded
             try:
-                return pages.sessions_page(body, keep_raw=self._keep_raw, received_at=received_at)
+                page = pages.sessions_page(body, keep_raw=self._keep_raw, received_at=received_at)
             except UndecodableError as error:
                 if next(undecodable) < _TRIES:
                     raise
-                return pages.unread_page(error, body, received_at=received_at)
+                page = pages.unread_page(error, body, received_at=received_at)
+            return msgspec.structs.replace(page, served_at=served_at)
 
         page = await self._transport.call(
             "GET",

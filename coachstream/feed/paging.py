@@ -7,10 +7,11 @@ streams). So the pager handles all of them. Pure: pages go in, and what to do ne
 
 from collections import deque
 from collections.abc import Hashable, Iterable
+from datetime import datetime
 
 from ..errors import CursorLoopError
-from ..models import CoachingSession
 from ..wire.pages import Entry, Page
+from .versions import RECENT, StoredVersion, Version, VersionSet, all_stored, key_of, times_of
 
 _FREE_EMPTIES = 2
 """Empty pages in a row that are taken for gaps and cost no wait."""
@@ -18,6 +19,8 @@ _FIRST_PAUSE = 1 / 16
 """The share of the poll interval that the next empty page costs; it doubles from page to page."""
 _REMEMBERED = 64
 """Pages a loop may be long and still be noticed at its first repetition."""
+_REPEATS = 3
+"""Pages in a row with nothing new that are too many for a bounded query."""
 
 
 class Pager:
@@ -29,8 +32,18 @@ class Pager:
         cursor: str | None,
         bounded: bool,
         poll_interval: float,
-        known: Iterable[Hashable] = (),
+        known: Iterable[Version] = (),
+        recent: Iterable[Version] = (),
     ) -> None:
+        """Create a pager.
+
+        Args:
+            cursor: Where to begin; None: at the start of the query.
+            bounded: Whether the query has an end.
+            poll_interval: Seconds to wait when there is no more.
+            known: Versions beyond the cursor that are settled; they are dropped when they come.
+            recent: Versions that came last before the cursor.
+        """
         self.cursor = cursor
         """The last good cursor: the next page is requested after it."""
         self.moved = False
@@ -39,12 +52,17 @@ class Pager:
         """Seconds to wait before the next page is requested."""
         self.ended = False
         """Whether the last page was the last one of a bounded query."""
-        self._known = set(known)  # keys to drop when they come, because they are settled
+        self.repeated: tuple[Entry, ...] = ()
+        """The entries of the last page that came before."""
+        self._known = VersionSet(known)
+        self._seen = VersionSet()  # what came from beyond the cursor
+        self._recent: deque[Version] = deque(recent, maxlen=RECENT)  # what came last
+        self._latest: datetime | None = None  # the highest time of those
         self._bounded = bounded
         self._poll_interval = poll_interval
-        self._seen: set[Hashable] = set()  # what came from beyond the cursor
-        self._recent: deque[Hashable] = deque(maxlen=_REMEMBERED)
+        self._marks: deque[Hashable] = deque(maxlen=_REMEMBERED)
         self._empties = 0
+        self._repeats = 0
         self._always_says_more = False  # this server says "more" when there is no more
         self._stuck = False  # it said "more" and led nowhere
 
@@ -55,48 +73,86 @@ class Pager:
             CursorLoopError: the server leads in circles. The pager stays where it was.
         """
         moved = page.end_cursor not in ("", self.cursor)
-        entries = page.entries
-        if self._seen or self._known:
-            dropped = self._seen | self._known
-            entries = tuple(entry for entry in entries if _key(entry) not in dropped)
-        self._refuse_loops(page, entries, moved=moved)
+        new, settled, seen = self._sort_out(page.entries)
+        self._refuse_loops(page, new or settled, seen, moved=moved)
         self.moved = moved
+        self.repeated = (*settled, *seen)
         if moved:
             self.cursor = page.end_cursor
             # What was seen beyond the cursor lies before anything new.
-            if entries:
+            if new:
                 self._seen.clear()
         else:
-            self._seen.update(map(_key, page.entries))
-        if not page.has_next_page:
+            self._seen.update((*settled, *new))
+        self._recent.extend((*settled, *new)[-RECENT:])
+        if page.has_next_page:
+            self._known.discard(settled)
+        else:
             self._known.clear()  # what has not come by now has a later version
         self.ended = self._bounded and not page.has_next_page
-        self.pause = 0.0 if self.ended else self._pause_after(page, moved=moved)
-        return entries
+        self.pause = 0.0 if self.ended else self._pause_after(page, new or settled, moved=moved)
+        return new
 
-    def _refuse_loops(self, page: Page, new: tuple[Entry, ...], *, moved: bool) -> None:
+    @property
+    def remembered(self) -> list[StoredVersion]:
+        """The versions that another pager of the same sessions should know as settled."""
+        self.forget_contents()
+        return [*all_stored(self._known), *all_stored(self._recent)]
+
+    def forget_contents(self) -> None:
+        """Keep no more of recent versions than it takes to recognise them."""
+        self._recent = deque(all_stored(self._recent), maxlen=RECENT)
+
+    def _sort_out(
+        self, entries: tuple[Entry, ...]
+    ) -> tuple[tuple[Entry, ...], tuple[Entry, ...], tuple[Entry, ...]]:
+        """Return what is new, what was settled before this pager, and what it has seen."""
+        times = times_of(entries)
+        if not (self._known or self._seen) and len(times) == len(entries) and times:
+            # Usually a page is later than all before, and then nothing on it can be known.
+            if self._latest is None:
+                self._latest = max(times_of(self._recent), default=None)
+            if self._latest is None or min(times) > self._latest:
+                self._latest = max(times)
+                return entries, (), ()
+        self._latest = None  # the highest may be forgotten soon
+        new, settled = self._known.split(entries)
+        new, seen = self._seen.split(new)
+        # Without a digest, a version is known too little to be dropped wherever it comes.
+        recent = VersionSet(one for one in self._recent if getattr(one, "digest", True))
+        new, repeated = recent.split(new)
+        return new, settled, (*seen, *repeated)
+
+    def _refuse_loops(
+        self, page: Page, new: tuple[Entry, ...], seen: tuple[Entry, ...], *, moved: bool
+    ) -> None:
+        """Raise if the server says that there is more, but leads nowhere."""
         if not page.has_next_page:
             return
         if moved and page.entries:
-            mark = page.end_cursor, len(page.entries), _key(page.entries[0]), _key(page.entries[-1])
-            if mark in self._recent:
+            first, last = page.entries[0], page.entries[-1]
+            mark = page.end_cursor, len(page.entries), key_of(first), key_of(last)
+            if mark in self._marks:
                 raise CursorLoopError(f"cursor {page.end_cursor!r} came before, with this page")
-            self._recent.append(mark)
-        if moved or new:
-            self._stuck = False
-            return
-        same_page = bool(page.entries) and page.end_cursor != ""
-        if same_page or (self._bounded and self._stuck):
+            self._marks.append(mark)
+        repeats = self._repeats + 1 if seen and not new else 0
+        stuck = not (moved or new)
+        # Where the next page begins with the end of the last one, a feed's end looks like this too:
+        # so an unbounded query is at a loss only where its own last page comes again.
+        same_page = stuck and page.end_cursor != "" and seen and all(e in self._seen for e in seen)
+        if same_page or (self._bounded and (repeats == _REPEATS or (stuck and self._stuck))):
             raise CursorLoopError(
                 f"cursor {page.end_cursor!r} leads nowhere new, and the server says there is more"
             )
-        self._stuck = True
+        self._repeats, self._stuck = repeats, stuck
 
-    def _pause_after(self, page: Page, *, moved: bool) -> float:
+    def _pause_after(self, page: Page, new: tuple[Entry, ...], *, moved: bool) -> float:
         if not (page.has_next_page and moved):
             return self._poll_interval
-        if page.entries:
-            self._empties = 0
+        if self._bounded:
+            return 0.0  # its end comes the sooner
+        if new:
+            self._empties, self._always_says_more = 0, False
             return 0.0
         # An empty page is not the end, but a feed that always says "more" must not eat the limit.
         self._empties += 1
@@ -108,11 +164,3 @@ class Pager:
         share = _FIRST_PAUSE * 2.0 ** min(doublings, 10)
         self._always_says_more = share >= 1
         return self._poll_interval * min(1.0, share)
-
-
-def _key(entry: Entry) -> Hashable:
-    if isinstance(entry, CoachingSession):
-        return entry.key
-    if entry.session_id is not None and entry.updated_at_time is not None:
-        return entry.session_id, entry.updated_at_time
-    return entry.raw

@@ -16,7 +16,8 @@ import msgspec
 from ..errors import ClosedError
 from ..tasks import BackgroundTasks, DetachedTask
 from .reader import PageReader
-from .reading import Key, Reading, keys
+from .reading import Reading
+from .versions import VersionSet, since, times_of
 from .windows import Window, Windows
 
 AHEAD = 4 * 1024 * 1024
@@ -56,7 +57,7 @@ class ParallelReader:
         self._waiting = 0  # bytes of pages that wait to be handed over
         self._changed = anyio.Event()
         self._closed = False
-        self.known: set[Key] = set()
+        self.known = VersionSet()
         """Versions that were settled before; they are dropped when they come."""
         self.windows = 0
         """Windows handed over."""
@@ -166,7 +167,7 @@ class ParallelReader:
         What lies before the page's first session is read as a window of its own: it is empty, if
         the server keeps to the order of time.
         """
-        times = sorted(key[1] for key in keys(reading.entries))
+        times = sorted(times_of(reading.entries))
         if read.pages or not times or not reading.has_next_page:
             return False
         middle = self._plan.cut_again(read.window, times[0], times[-1])
@@ -181,14 +182,13 @@ class ParallelReader:
     def _hand_over(self, read: _WindowRead) -> Reading:
         reading = read.readings.popleft()
         self._waiting -= reading.size
-        entries = reading.entries
-        if self.known:
-            entries = tuple(e for e in entries if self.known.isdisjoint(keys((e,))))
-            self.known.difference_update(keys(reading.entries))
+        entries, settled = self.known.split(reading.entries)
+        self.known.discard(settled)
         if read.reader.ended and not read.readings:
             self._open.remove(read)
             self.windows += 1
             self.until = read.window[1]
         # A server that counts a window's end as part of it sends what lies there twice.
-        self.known.update(key for key in keys(reading.entries) if key[1] >= read.window[1])
-        return msgspec.structs.replace(reading, entries=entries)
+        self.known.update(since(read.window[1], reading.entries))
+        repeated = (*reading.repeated, *settled)
+        return msgspec.structs.replace(reading, entries=entries, repeated=repeated)

@@ -6,7 +6,7 @@ sessions, and when they are settled, is decided above.
 
 from collections import deque
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Literal, Protocol
 
 from ..errors import BadRequestError, CursorExpiredError, MalformedSessionError
@@ -17,7 +17,9 @@ from ..wire.pages import Entry, Page
 from ..wire.query import Query
 from .fetcher import Fetcher
 from .paging import Pager
-from .reading import RECENT, Key, Reading, keys
+from .reading import Reading
+from .versions import Version, recent_in, settled_in, times_of
+from .watermark import Watermark
 
 CURSOR_LIFETIME = timedelta(days=30)
 """After which a cursor expires (https://developers.samsara.com/docs/pagination)."""
@@ -27,7 +29,9 @@ OVERLAP = timedelta(minutes=15)
 """How far before the watermark reading restarts: how late a session may become visible is not
 documented, and a quarter of an hour is what a public user of a sibling stream takes."""
 EXPIRIES_A_DAY = 3
-"""Cursors that may expire in one day before that is taken for a fault of another kind."""
+"""Cursors that may be refused in one day before that is taken for a fault of another kind."""
+DAY = 86_400.0
+"""Seconds."""
 
 OnExpired = Literal["resume", "raise"]
 
@@ -86,18 +90,24 @@ class PageReader:
         self._poll_interval = poll_interval
         self._on_expired = on_expired
         self._due = self._clock.monotonic()
-        self._expiries: deque[datetime] = deque(maxlen=EXPIRIES_A_DAY)
+        self._refusals: deque[float] = deque(maxlen=EXPIRIES_A_DAY)
         self.ended = False
         self.start_at(start)
 
     def start_at(self, start: Position) -> None:
-        self.query = Query.from_wire(start.query)
-        self._pager = self._new_pager(start.cursor, known=start.settled)
+        self.query, origin = Query.from_wire(start.query), Query.from_wire(start.origin)
         self._cursor_time = start.cursor_time
-        self._dead_cursor = self._fetcher.dead_cursor = start.dead_cursor
-        self._watermark = start.watermark
-        self._recent = deque((*start.recent, *start.settled), maxlen=RECENT)
+        self._dead_cursor = start.dead_cursor
+        self._watermark = Watermark(start)
+        # A window is restarted within its bounds; following may restart anywhere after the origin.
+        self._first = origin.start if self.query.end == origin.end else self.query.start
+        # Where reading had come when a cursor was refused, and how often since it came no further.
+        self._refused_at = None if start.dead_cursor is None else (self._watermark.time,)
+        self._futile = 0
         self._age_reported = False
+        self._pager = self._new_pager(
+            start.cursor, known=settled_in(start), recent=recent_in(start)
+        )
 
     @property
     def wait(self) -> float:
@@ -108,10 +118,10 @@ class PageReader:
             self._restart(self._query_with_overlap(), reason)
         try:
             page = await self._fetcher.fetch(self.query, self._pager.cursor, wait=self.wait)
-        except BadRequestError as refused:
+        except BadRequestError:
             if self._pager.cursor is None:
                 raise
-            page = await self._fetch_without_cursor(refused)
+            page = await self._fetch_again()
         return self._process(page)
 
     async def aclose(self) -> None:
@@ -122,13 +132,19 @@ class PageReader:
 
     def _process(self, page: Page) -> Reading:
         pager = self._pager
-        entries = pager.take(page)
+        entries = self._without_earlier(pager.take(page))
         if pager.moved:
             self._cursor_time = page.received_at
             self._age_reported = False
+        if page.end_cursor == self._dead_cursor:
+            self._dead_cursor = None  # the server has issued it again, so it is alive
+        self._fetcher.ahead = pager.pause <= 0
+        if pager.pause > 0:
+            pager.forget_contents()
         self._due = self._clock.monotonic() + pager.pause
         self.ended = pager.ended
-        self._remember(entries)
+        served_at = page.served_at or page.received_at
+        self._watermark.advance(times_of(entries), served_at)
         self._runtime.observe(
             PageRead(
                 sessions=len(entries),
@@ -140,6 +156,7 @@ class PageReader:
         )
         return Reading(
             entries=entries,
+            repeated=pager.repeated,
             cursor=pager.cursor,
             cursor_time=self._cursor_time,
             moved=pager.moved,
@@ -147,6 +164,8 @@ class PageReader:
             size=page.size,
             query=self.query.wire,
             dead_cursor=self._dead_cursor,
+            served_at=served_at,
+            disorder=self._watermark.disorder,
         )
 
     # When the cursor has expired
@@ -166,62 +185,91 @@ class PageReader:
             self._runtime.observe(CursorAging(days=age / timedelta(days=1)))
         return None
 
-    async def _fetch_without_cursor(self, refused: BadRequestError) -> Page:
-        """Find out what was wrong: if it works without the cursor, that has expired.
+    async def _fetch_again(self) -> Page:
+        """Find out what was wrong, after a page was refused.
 
-        The words of a 400 are not for programs to read
+        If the same request is now answered, nothing was. If it works without the cursor, that has
+        expired. The words of a 400 are not for programs to read
         (https://developers.samsara.com/docs/response-codes).
         """
+        try:
+            return await self._fetcher.fetch(self.query, self._pager.cursor)
+        except BadRequestError as error:
+            refused = error
         query = self._query_with_overlap()
         try:
             page = await self._fetcher.fetch(query, None)
         except BadRequestError:
             raise refused from None  # the query itself is bad
-        self._restart(query, f"the server refuses it: {refused.message}")
+        self._restart(query, f"the server refuses it: {refused.message}", refused=True)
         return page
 
     def _query_with_overlap(self) -> Query:
-        """Return the query to restart with: it begins a little before the watermark."""
-        if self._watermark is None:
-            return self.query
-        # A window may be left with some of the next ones settled; it still begins before it ends.
-        end = self.query.end
-        watermark = self._watermark if end is None else min(self._watermark, end)
+        """Return the query to restart with: it begins a little before the watermark.
+
+        If reading has restarted there before and has come no further, it begins earlier, by chance:
+        then pages end elsewhere, and a place that is always refused is no longer between two.
+        """
+        futile, end = self._futile_restarts, self.query.end
         try:
-            return self.query.starting(max(self.query.start, watermark - OVERLAP))
+            safe = self._watermark.safe or (self._first if futile else None)
+            if safe is None:
+                return self.query
+            # A window may be left with some of the next ones settled; it begins before it ends.
+            safe = safe if end is None else min(safe, end)
+            if futile:
+                by_chance = 1 + self._runtime.random.random()
+                return self.query.starting(safe - OVERLAP * 2**futile * by_chance)
+            return self.query.starting(max(self._first, safe - OVERLAP))
         except OverflowError:  # a time at the edge of the calendar says nothing
             return self.query
 
-    def _restart(self, query: Query, reason: str) -> None:
-        today = self._clock.now()
-        if self._on_expired == "raise":
-            raise CursorExpiredError(f"the cursor has expired ({reason}), and on_expired is raise")
-        often = len(self._expiries) == EXPIRIES_A_DAY
-        if often and today - self._expiries[0] < timedelta(days=1):
+    @property
+    def _futile_restarts(self) -> int:
+        """How often reading has restarted in a row without coming further than before."""
+        return self._futile + 1 if self._refused_at == (self._watermark.time,) else 0
+
+    def _without_earlier(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        """Drop what is only read so that pages end elsewhere."""
+        if self.query.start >= self._first:
+            return entries
+        return tuple(
+            entry
+            for entry in entries
+            if entry.updated_at_time is None or entry.updated_at_time >= self._first
+        )
+
+    def _count_refusal(self, reason: str) -> None:
+        now, often = self._clock.monotonic(), len(self._refusals) == EXPIRIES_A_DAY
+        if often and now - self._refusals[0] < DAY:
             raise CursorExpiredError(
                 f"{EXPIRIES_A_DAY} cursors expired within a day, and now another ({reason}): "
                 "something else is wrong"
             )
-        self._expiries.append(today)
-        self._dead_cursor, self._cursor_time = self._pager.cursor, None
-        self._fetcher.dead_cursor = self._dead_cursor
-        self.query, self._pager = query, self._new_pager(None, known=self._recent)
+        self._refusals.append(now)
+        self._dead_cursor = self._pager.cursor
+        self._futile, self._refused_at = self._futile_restarts, (self._watermark.time,)
+
+    def _restart(self, query: Query, reason: str, *, refused: bool = False) -> None:
+        if self._on_expired == "raise":
+            raise CursorExpiredError(f"the cursor has expired ({reason}), and on_expired is raise")
+        if refused:
+            self._count_refusal(reason)
+        known = self._pager.remembered
+        self.query, self._pager = query, self._new_pager(None, known=known, recent=known)
+        self._cursor_time = None
+        self._watermark.restart()
         self._runtime.observe(
-            CursorExpired(reason=reason, start=query.start, watermark=self._watermark)
+            CursorExpired(reason=reason, start=query.start, watermark=self._watermark.safe)
         )
 
-    def _new_pager(self, cursor: str | None, *, known: Iterable[Key]) -> Pager:
+    def _new_pager(
+        self, cursor: str | None, *, known: Iterable[Version], recent: Iterable[Version]
+    ) -> Pager:
         return Pager(
             cursor=cursor,
             bounded=self.query.bounded,
             poll_interval=self._poll_interval,
             known=known,
+            recent=recent,
         )
-
-    def _remember(self, entries: tuple[Entry, ...]) -> None:
-        last = keys(entries[-RECENT:])
-        self._recent.extend(last)
-        if last:
-            # Not the highest of all, but the last: if times are out of order, restarting a little
-            # earlier only repeats something.
-            self._watermark = last[-1][1]

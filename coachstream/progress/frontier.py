@@ -7,11 +7,24 @@ delivered again, not the whole page.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
-from operator import itemgetter
 
-from ..feed.reading import RECENT, Key, Reading, keys
+from ..feed.reading import Reading
+from ..feed.versions import (
+    RECENT,
+    StoredVersion,
+    Version,
+    VersionSet,
+    all_stored,
+    recent_in,
+    settled_in,
+    since,
+    stored,
+    times_of,
+    with_versions,
+)
+from ..feed.watermark import Watermark, credible
 from ..models import Position
 from ..wire.pages import Entry
 from ..wire.query import Query
@@ -20,13 +33,14 @@ from ..wire.query import Query
 class OpenPage:
     """A page of which some sessions are not settled yet."""
 
-    __slots__ = ("_done", "left", "reading")
+    __slots__ = ("_done", "_stored", "left", "reading")
 
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
         self.left = len(reading.entries)
         """How many of its sessions are not settled."""
         self._done = bytearray(self.left)
+        self._stored: dict[int, StoredVersion | None] = {}  # as often as it is asked for
 
     def settle(self, index: int) -> None:
         """Mark one session as settled; once."""
@@ -50,6 +64,15 @@ class OpenPage:
         """Yield the settled sessions."""
         return (entry for entry, done in zip(self.reading.entries, self._done, strict=True) if done)
 
+    def settled_versions(self) -> Iterator[StoredVersion]:
+        """Yield what is stored of the settled sessions."""
+        for index, entry in enumerate(self.reading.entries):
+            if self._done[index]:
+                if index not in self._stored:
+                    self._stored[index] = stored(entry)
+                if (version := self._stored[index]) is not None:
+                    yield version
+
     def unsettled(self) -> Iterator[Entry]:
         """Yield the others."""
         return (e for e, done in zip(self.reading.entries, self._done, strict=True) if not done)
@@ -61,9 +84,10 @@ class Frontier:
     def __init__(self, start: Position) -> None:
         self._base = start
         self._pages: deque[OpenPage] = deque()
-        self._beyond = list(start.settled)
-        self._recent: deque[Key] = deque(start.recent, maxlen=RECENT)
-        self._watermark = start.watermark
+        self._beyond: list[Version] = [*settled_in(start)]
+        self._recent: deque[Version] = deque(recent_in(start), maxlen=RECENT)
+        self._watermark = Watermark(start).time
+        self._disorder = start.disorder
         self._dead_cursor = start.dead_cursor
         self._cursor, self._cursor_time, self._query = start.cursor, start.cursor_time, start.query
         self.open_sessions = 0
@@ -83,7 +107,9 @@ class Frontier:
         self.open_sessions += page.left
         self.unsettled += page.left
         self.size += reading.size
-        self._dead_cursor = reading.dead_cursor or self._dead_cursor
+        self._disorder = max(self._disorder, reading.disorder)
+        dead = reading.dead_cursor or self._dead_cursor
+        self._dead_cursor = None if reading.cursor == dead else dead  # issued again, it is alive
         if not page.left:
             self._advance()
         return page
@@ -112,17 +138,19 @@ class Frontier:
     @property
     def position(self) -> Position:
         """What may be saved now: never beyond anything unsettled."""
-        ahead = [entry for page in self._pages for entry in page.settled()]
-        return Position(
+        beyond, recent = all_stored(self._beyond), all_stored(self._recent)
+        self._beyond, self._recent = [*beyond], deque(recent, maxlen=RECENT)  # for the next time
+        ahead = (version for page in self._pages for version in page.settled_versions())
+        position = Position(
             query=self._query,
             origin=self._base.origin,
             cursor=self._cursor,
             cursor_time=self._cursor_time,
-            settled=(*self._beyond, *keys(ahead)),
-            recent=tuple(self._recent),
             watermark=self.watermark,
             dead_cursor=self._dead_cursor,
+            disorder=self._disorder,
         )
+        return with_versions(position, settled=[*beyond, *ahead], recent=recent)
 
     @property
     def front(self) -> tuple[OpenPage, int] | None:
@@ -141,9 +169,13 @@ class Frontier:
         That is the highest settled one, but no later than any unsettled one: if the cursor expires,
         reading restarts there.
         """
-        times = _times(entry for page in self._pages for entry in page.settled())
-        highest = max((*times, *([self._watermark] if self._watermark else [])), default=None)
-        waiting = min(_times(e for page in self._pages for e in page.unsettled()), default=None)
+        settled = [
+            time
+            for page in self._pages
+            for time in credible(times_of(page.settled()), page.reading.served_at)
+        ]
+        highest = max((*settled, *([self._watermark] if self._watermark else [])), default=None)
+        waiting = min(times_of(e for page in self._pages for e in page.unsettled()), default=None)
         if highest is None or waiting is None:
             return highest
         # With nothing settled there is no watermark: reading would restart at the start.
@@ -155,36 +187,44 @@ class Frontier:
             reading = self._pages.popleft().reading
             self.open_sessions -= len(reading.entries)
             self.size -= reading.size
-            named = keys(reading.entries)
             if reading.query and reading.query != self._query:
                 self._change_query(reading.query)
-            newest = max(map(itemgetter(1), named), default=None)
+            times = credible(times_of(reading.entries), reading.served_at)
+            newest = max(times, default=None)
             if reading.moved:
                 self._cursor, self._cursor_time = reading.cursor, reading.cursor_time
-                if newest is not None and self._beyond:
-                    # What was settled beyond the cursor now lies before it.
-                    self._pass([one for one in self._beyond if one[1] <= newest])
+                if self._beyond:
+                    self._pass(self._passed_with(reading, newest))
             else:
-                self._beyond += named
-            self._recent.extend(named[-RECENT:])
+                self._beyond += reading.entries
+            self._recent.extend(reading.entries[-RECENT:])
             if newest is not None:
                 self._watermark = max(newest, self._watermark or newest)
 
+    def _passed_with(self, reading: Reading, newest: datetime | None) -> list[Version]:
+        """Return what was settled beyond the cursor, and lies before it after this page.
+
+        That is what stands on the page. What has become another version comes no more: its time is
+        strictly earlier than the page's, by more than times go back on this server.
+        """
+        page = VersionSet((*reading.entries, *reading.repeated))
+        before = None if newest is None else newest - self._disorder
+        return [
+            one
+            for one in self._beyond
+            if one in page or (before and one.updated_at_time and one.updated_at_time < before)
+        ]
+
     def _change_query(self, wire: str) -> None:
         """Switch to another query, for which the old one's cursor means nothing."""
-        before, after = Query.from_wire(self._query), Query.from_wire(wire)
-        if before.end is not None and before.end <= after.start:
-            # It is the next window: nothing from before its start belongs to it.
-            self._pass([one for one in self._beyond if one[1] < after.start])
+        # Nothing from before its start belongs to it.
+        beyond = VersionSet(since(Query.from_wire(wire).start, self._beyond))
+        self._pass([one for one in self._beyond if one not in beyond])
         self._query, self._cursor, self._cursor_time = wire, None, None
 
-    def _pass(self, passed: list[Key]) -> None:
+    def _pass(self, passed: list[Version]) -> None:
         """Remember only as recent what was settled beyond the cursor and now lies before it."""
         # An earlier run may have settled it, on a page of which this run has seen only the rest.
-        recent, left = set(self._recent), set(self._beyond).difference(passed)
+        recent, gone = VersionSet(self._recent), VersionSet(passed)
         self._recent.extend(one for one in passed if one not in recent)
-        self._beyond = [one for one in self._beyond if one in left]
-
-
-def _times(entries: Iterable[Entry]) -> list[datetime]:
-    return [entry.updated_at_time for entry in entries if entry.updated_at_time is not None]
+        self._beyond = [one for one in self._beyond if one not in gone]

@@ -28,6 +28,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of the response's body, decompressed."""
     received_at: datetime | None = None
     """When the response came, by this machine's clock."""
+    served_at: datetime | None = None
+    """When the server sent it, by its own clock."""
 
     @property
     def sessions(self) -> tuple[CoachingSession, ...]:

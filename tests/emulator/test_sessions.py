@@ -40,6 +40,8 @@ class Reader:
 
     async def page(self, **params):
         status, page = await self.request(**params)
+        if status == 400 and params.get("after"):  # refused by mistake, as one profile does
+            status, page = await self.request(**params)
         assert status == 200, page
         return page
 
@@ -52,9 +54,10 @@ class Reader:
         read, after = [], ""
         for _ in range(500):
             page = await self.page(after=after, **params)
-            read += page["data"]
+            new = page["data"][1:] if page["data"][:1] == read[-1:] else page["data"]
+            read += new
             cursor = page["pagination"]["endCursor"]
-            idle = not page["data"] and enough is not None and len(read) >= enough
+            idle = not new and enough is not None and len(read) >= enough
             if not page["pagination"]["hasNextPage"] or idle or not cursor:
                 return read, cursor or after
             after = cursor
@@ -104,9 +107,12 @@ async def test_all_pages_hold_every_session_in_order(start_reading, profile):
     # A later change is served after the last cursor.
     one = api.world.add_session()
     if profile.caught_up_cursor != "empty":
-        read = (await reader.page(after=after))["data"]
-        while not read:
+        read = []
+        while not read or keys({"data": read}) == wanted[-1:]:
             read = (await reader.page(after=after))["data"]
+        if profile.pages_overlap:
+            assert keys({"data": read[:1]}) == wanted[-1:]
+            del read[0]
         assert [session["id"] for session in read] == [one]
 
 
@@ -501,7 +507,7 @@ ANY_ID = AnyId()
 
 def test_all_profiles_differ_and_include_the_default():
     profiles = Profile.every()
-    assert len(profiles) == len(set(profiles)) == 14
+    assert len(profiles) == len(set(profiles)) == 20
     assert Profile() in profiles
     assert str(Profile()) == "default"
     assert str(Profile(end_inclusive=True)) == "end_inclusive=True"

@@ -111,14 +111,14 @@ def _usable(position: Position) -> bool:
         server_now=lambda: None,
         runtime=new_runtime(events.append, clock=_Clock()),
     )
-    backfill._where_to_follow_from(backfill._open_windows(_Clock().now()))
+    backfill._where_to_follow_from(backfill._open_windows())
     return True
 
 
 def _reader(start: Position, events: list[object]) -> PageReader:
     return PageReader(
         start=start,
-        fetcher=SimpleNamespace(dead_cursor=None),  # type: ignore[arg-type]  # nothing is fetched
+        fetcher=SimpleNamespace(),  # type: ignore[arg-type]  # nothing is fetched
         runtime=new_runtime(events.append, clock=_Clock()),
         poll_interval=5.0,
     )

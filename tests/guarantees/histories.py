@@ -10,10 +10,12 @@ import json
 import os
 from base64 import b64decode
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import timedelta
 from random import Random
+from typing import get_args
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -34,7 +36,10 @@ from coachstream.emulator import (
     slow,
     stall,
 )
+from coachstream.emulator.clock import to_ms
 from coachstream.emulator.cursors import SEPARATOR
+from coachstream.emulator.history import Version
+from coachstream.emulator.versions import Times
 from coachstream.telemetry import (
     CaughtUp,
     CheckpointSaved,
@@ -42,9 +47,11 @@ from coachstream.telemetry import (
     RequestFinished,
     RequestStarted,
 )
-from tests.support.emulated import LONG_AGO, key
+from coachstream.wire.query import Query
+from tests.support.emulated import LONG_AGO
 from tests.support.in_memory import InMemoryExchange, client_in_memory
-from tests.support.virtual_time import LoopClock, VirtualLoop, pass_time
+from tests.support.versions import Identity, identity, identity_of, settled_in
+from tests.support.virtual_time import LeapingClock, LoopClock, VirtualLoop, pass_time
 
 HISTORIES = int(os.environ.get("COACHSTREAM_HISTORIES", "400"))
 """Histories per promise."""
@@ -70,8 +77,6 @@ FAULTS = (
     slow(20),
 )
 
-Key = tuple[str, str]
-
 
 @dataclass(frozen=True)
 class History:
@@ -82,6 +87,10 @@ class History:
     drivers: int
     page_size: tuple[int, int]
     profile: Profile
+    times: Times
+    changing_behaviors: bool
+    clock_ahead: timedelta
+    """How far the consumer's clock is ahead of the server's."""
     faults: tuple[Fault, ...]
     changes: tuple[tuple[float, str], ...]
     """The pause before each change of the world, and its kind."""
@@ -100,19 +109,28 @@ class History:
 def histories(draw: st.DrawFn) -> History:
     """Draw a history."""
     low = draw(st.integers(1, 6))
+    profile = draw(st.sampled_from(Profile.every()))
+    times = draw(st.sampled_from(get_args(Times)))
+    # A clock that is wrong, and times that are wrong, and no ``Date``: then nothing tells the time.
+    clocks = [0] if times == "ahead" and not profile.date_header else [0, 0, 1, -1]
+    # Windows are times. How late a version may become visible can't be known from none.
+    readers = [1] if times == "disordered" else [1, 1, 2, 5]
     return History(
         seed=draw(st.integers(0, 2**32)),
         sessions=draw(st.integers(0, 25)),
         drivers=draw(st.integers(1, 6)),
         page_size=(low, low + draw(st.integers(0, 5))),
-        profile=draw(st.sampled_from(Profile.every())),
+        profile=profile,
+        times=times,
+        changing_behaviors=draw(st.booleans()),
+        clock_ahead=timedelta(hours=draw(st.sampled_from(clocks))),
         faults=tuple(draw(st.lists(st.sampled_from(FAULTS), max_size=8))),
         changes=tuple(
             draw(
                 st.lists(
                     st.tuples(
                         st.floats(0, 30),
-                        st.sampled_from(["add", "annotate", "complete", "delete"]),
+                        st.sampled_from(["add", "annotate", "complete", "delete", "all"]),
                     ),
                     max_size=10,
                 )
@@ -122,7 +140,7 @@ def histories(draw: st.DrawFn) -> History:
         max_unsettled=draw(st.integers(1, 30)),
         handling_seconds=draw(st.sampled_from([0.0, 0.01, 1.0, 10.0])),
         failure_rate=draw(st.sampled_from([0.0, 0.0, 0.1, 0.4])),
-        readers=draw(st.sampled_from([1, 1, 2, 5])),
+        readers=draw(st.sampled_from(readers)),
         runs=tuple(
             draw(
                 st.lists(
@@ -143,57 +161,82 @@ class HandlerError(Exception):
 class Recorder:
     """Records what was handled, and what each saved position claims is settled."""
 
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(
+        self, emulator: Emulator, identify: Callable[[Version], Identity] = identity_of
+    ) -> None:
         self.emulator = emulator
-        self.handled: set[Key] = set()
-        self.started: dict[tuple[int, str], list[Key]] = defaultdict(list)
+        self._identify = identify
+        self.handled: set[Identity] = set()
+        self.started: dict[tuple[int, str], list[Identity]] = defaultdict(list)
         """The versions whose handler was started, by run and driver."""
         self.concurrent: list[str] = []
         """Drivers with two sessions that were handled at once."""
-        self.redelivered: set[Key] = set()
+        self.redelivered: set[Identity] = set()
         """Versions that were handled again after they had been saved as settled."""
-        self.false_claims: set[Key] = set()
+        self.false_claims: set[Identity] = set()
         """Versions that a saved position claims are settled, but that were not handled."""
         self.wrong_revisions: list[int] = []
         """Revisions that did not follow the one before."""
         self.left_running: list[str] = []
         """Tasks that were left when their consumer had ended."""
-        self.handled_late: list[Key] = []
+        self.handled_late: list[Identity] = []
         """Versions whose handler ended after its consumer."""
 
-    def claimed(self, position: Position) -> set[Key]:
+    def claimed(self, position: Position) -> set[Identity]:
         """Return the served versions that a position claims are settled."""
-        settled = {_as_key(one) for one in position.settled}
-        if position.cursor is None:
+        settled = settled_in(position, self.emulator.world.record.every, self._identify)
+        if position.cursor is None and position.query == position.origin:
             return settled
-        last = json.loads(b64decode(position.cursor.partition(SEPARATOR)[2]))[0]
         served = {one for request in self.emulator.requests for one in request.served}
         # A version that was superseded before it was handled can't be served any more.
         every = self.emulator.profile.versions == "every"
         return settled | {
-            version.key
+            self._identify(version)
             for version in self.emulator.world.record.every
-            if version.stamp <= last
+            if is_before(version, position)
             and version.key in served
             and (every or version.superseded is None)
         }
 
     @property
-    def missing(self) -> set[Key]:
+    def missing(self) -> set[Identity]:
         """Versions that the server can still serve, and that were not handled."""
-        world = self.emulator.world
         every = self.emulator.profile.versions == "every"
-        return (set(world.versions()) if every else world.latest()) - self.handled
+        return {
+            self._identify(version)
+            for version in self.emulator.world.record.every
+            if every or version.superseded is None
+        } - self.handled
 
     @property
     def out_of_order(self) -> list[tuple[int, str]]:
         """Runs and drivers in which an earlier version was started after a later one."""
-        order = {one: index for index, one in enumerate(self.emulator.world.versions())}
-        return [
-            where
-            for where, started in self.started.items()
-            if (at := [order[one] for one in started]) != sorted(at)
-        ]
+        places: defaultdict[Identity, list[int]] = defaultdict(list)
+        for place, version in enumerate(self.emulator.world.record.every):
+            places[self._identify(version)].append(place)  # a change may change nothing
+        return [where for where, started in self.started.items() if not _rising(started, places)]
+
+
+def _rising(started: list[Identity], places: Mapping[Identity, list[int]]) -> bool:
+    """Return whether the versions can have been read in this order."""
+    last = -1
+    for one in started:
+        later = [place for place in places[one] if place >= last]
+        if not later:
+            return False
+        last = later[0]
+    return True
+
+
+def is_before(version: Version, position: Position) -> bool:
+    """Return whether a version lies before a position's cursor, or before its whole query."""
+    query = Query.from_wire(position.query)
+    if version.updated < to_ms(query.start):
+        return True
+    if position.cursor is None or (query.end is not None and version.updated >= to_ms(query.end)):
+        return False
+    last = json.loads(b64decode(position.cursor.partition(SEPARATOR)[2]))[0]
+    return bool(version.stamp <= last)
 
 
 class RecordingStore(MemoryStore):
@@ -231,7 +274,7 @@ class Handler:
         history: History,
         recorder: Recorder,
         run: int,
-        settled: set[Key],
+        settled: set[Identity],
         idle: "IdleDetector",
     ) -> None:
         self._idle = idle
@@ -246,7 +289,7 @@ class Handler:
 
     async def __call__(self, session: CoachingSession) -> None:
         self._idle.touch()
-        driver, one = session.driver.driver_id, key(session)
+        driver, one = session.driver.driver_id, identity(session)
         if driver in self._running:
             self._recorder.concurrent.append(driver)
         self._running.add(driver)
@@ -275,7 +318,12 @@ def run_history(history: History) -> Recorder:
 
 async def _run_history(history: History) -> Recorder:
     world = World(
-        history.seed, drivers=history.drivers, sessions=history.sessions, changes_per_hour=0
+        history.seed,
+        drivers=history.drivers,
+        sessions=history.sessions,
+        changes_per_hour=0,
+        times=history.times,
+        changing_behaviors=history.changing_behaviors,
     )
     emulator = Emulator(
         world, profile=history.profile, faults=history.faults, page_size=history.page_size
@@ -296,14 +344,17 @@ async def _run_history(history: History) -> Recorder:
 
 async def _change_world(world: World, history: History) -> None:
     chance, known = Random(history.seed), [one["id"] for one in world.sessions()]
-    for pause, change in history.changes:
+    for number, (pause, change) in enumerate(history.changes):
         await pass_time(pause)
+        chosen = chance.choice(known) if known else ""
         if change == "add" or not known:
             known.append(world.add_session())
-        elif change == "annotate":
-            world.annotate(chance.choice(known), "a note")
+        elif change == "all":
+            world.annotate_all(f"bulk {number}")
+        elif change == "annotate" or world.record.sessions[chosen].latest.state.status == change:
+            world.annotate(chosen, f"note {number}")  # what changes nothing is no version
         else:
-            getattr(world, change)(chance.choice(known))
+            getattr(world, change)(chosen)
 
 
 async def _run_consumer(
@@ -320,7 +371,11 @@ async def _run_consumer(
     idle = IdleDetector()
     handler = Handler(history, recorder, number, settled, idle)
     before = asyncio.all_tasks()
-    async with client_in_memory(exchange, chance=Random(number), observer=idle) as client:
+    clock = LeapingClock()
+    clock.leapt = history.clock_ahead
+    async with client_in_memory(
+        exchange, chance=Random(number), observer=idle, clock=clock
+    ) as client:
         stream = client.sessions.stream(start_time=LONG_AGO, readers=history.readers)
         running = asyncio.ensure_future(
             consume(
@@ -333,7 +388,7 @@ async def _run_consumer(
                 retry=RetryPolicy(attempts=2),
                 drain_timeout=5.0,
                 observer=idle,
-                clock=LoopClock(),
+                clock=clock,
                 random=Random(number),
             )
         )
@@ -375,8 +430,3 @@ class IdleDetector:
     @property
     def caught_up(self) -> bool:
         return LoopClock().monotonic() - self._since > CATCH_UP_SECONDS
-
-
-def _as_key(one: tuple[str, datetime]) -> Key:
-    name, moment = one
-    return name, moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

@@ -12,8 +12,9 @@ from coachstream import CoachingSession, Event, RateLimits, RetryPolicy, consume
 from coachstream.checkpoints import SqliteStore
 from coachstream.emulator import Emulator, World, refuse, serve
 from tests.guarantees.histories import History, Recorder, histories, many_examples, run_history
-from tests.support.emulated import LONG_AGO, key
+from tests.support.emulated import LONG_AGO
 from tests.support.in_memory import InMemoryExchange, client_in_memory
+from tests.support.versions import identity, identity_of
 from tests.support.virtual_time import LoopClock
 
 
@@ -94,7 +95,7 @@ async def run_cancelled_at(path: str, cancel_at: int) -> bool:
 
     async def handle(session: CoachingSession) -> None:
         await LoopClock().sleep(0.002)
-        recorder.handled.add(key(session))
+        recorder.handled.add(identity(session))
 
     counter = SuspensionCounter(cancel_at)
     loop = asyncio.get_running_loop()
@@ -129,7 +130,8 @@ async def run_cancelled_at(path: str, cancel_at: int) -> bool:
     ) as client:
         stream = client.sessions.stream(start_time=LONG_AGO, end_time=end)
         await consume(stream, handle, name="it", store=store, clock=LoopClock())
-    assert recorder.handled == world.latest() - settled
+    latest = {identity_of(one.latest) for one in world.record.sessions.values()}
+    assert recorder.handled == latest - settled
     await store.aclose()
     return counter.cancelled
 

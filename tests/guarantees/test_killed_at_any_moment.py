@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from operator import attrgetter
 from pathlib import Path
 from random import Random
 
@@ -18,7 +19,8 @@ from coachstream.checkpoints import Checkpoint, opened
 from coachstream.emulator import Emulator, World
 from tests.contracts.storages import EMBEDDED
 from tests.guarantees.consumer_process import NAME
-from tests.guarantees.histories import Key, Recorder
+from tests.guarantees.histories import Recorder
+from tests.support.versions import Identity
 
 KILLS = int(os.environ.get("COACHSTREAM_KILLS", "20"))
 TIMEOUT = 20.0
@@ -37,9 +39,9 @@ class ConsumerProcess:
         self._log = log
         self.acknowledged = 0
         """The last revision that it reported as saved."""
-        self.done_before: dict[int, set[Key]] = {}
+        self.done_before: dict[int, set[Identity]] = {}
         """The versions it was done with when it reported a save; the next save settles them."""
-        self._done: set[Key] = set()
+        self._done: set[Identity] = set()
 
     async def read_message(self) -> list[str]:
         """Return its next message."""
@@ -61,7 +63,7 @@ class ConsumerProcess:
             await self._wait_for_end()
         assert self._process.returncode == 0
 
-    async def handled(self) -> list[tuple[Key, str]]:
+    async def handled(self) -> list[tuple[Identity, str]]:
         """Return the handled versions and their drivers, in the order of handling."""
         lines = (await asyncio.to_thread(self._log.read_text)).splitlines()
         return [((name, stamp), driver) for name, stamp, driver in map(str.split, lines)]
@@ -138,13 +140,14 @@ async def test_killed_at_any_moment_it_loses_nothing_and_repeats_only_the_unsett
     chance = Random(f"{kind} {KILLS}")
     world = World(11, drivers=12, sessions=300, changes_per_hour=0)
     emulator = Emulator(world, page_size=(3, 9), sessions_per_second=None)
-    recorder = Recorder(emulator)
+    # The process reports keys, which are unique in this world.
+    recorder = Recorder(emulator, attrgetter("key"))
     home = tmp_path / "home"
     home.mkdir()
-    settled: set[Key] = set()
-    not_settled: set[Key] = set()
+    settled: set[Identity] = set()
+    not_settled: set[Identity] = set()
     revision = unacknowledged = 0
-    times_handled: Counter[Key] = Counter()
+    times_handled: Counter[Identity] = Counter()
     async with emulator:
         for number in range(KILLS + 1):
             for _ in range(10):

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coachstream import MalformedSessionError, Position
-from coachstream.feed.reading import RECENT, Reading
+from coachstream.feed.reading import Reading
+from coachstream.feed.versions import RECENT
 from coachstream.models import CoachingSession, Driver
 from coachstream.progress.frontier import Frontier
 

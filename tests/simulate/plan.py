@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Literal
+from typing import Literal, get_args
 
 from coachstream.emulator import Profile
+from coachstream.emulator.versions import Times
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
@@ -95,6 +96,8 @@ class Plan:
     drivers: int
     page_size: tuple[int, int]
     profile: Profile
+    times: Times
+    changing_behaviors: bool
     latency: float
     gzip: bool
     cursor_life: float
@@ -118,12 +121,18 @@ def draw(seed: int) -> Plan:
     faults_end *= chance.uniform(0.3, 1.0)
     poll = max(5.0, faults_end / 120)
     low = chance.randint(1, 8)
+    profile = _draw_profile(chance)
+    times = chance.choice(["unique", *get_args(Times)])
+    if times == "ahead" and not profile.date_header:
+        times = "unique"  # with clock jumps as well, nothing would tell the time
     return Plan(
         seed=seed,
         sessions=chance.choice([0, 3, 15, 40, 90]),
         drivers=chance.randint(1, 8),
         page_size=(low, low + chance.randint(0, 8)),
-        profile=_draw_profile(chance),
+        profile=profile,
+        times=times,
+        changing_behaviors=chance.random() < 0.5,
         latency=chance.choice([0.02, 0.3, 2.0]),
         gzip=chance.random() < 0.2,
         cursor_life=chance.choice(
@@ -160,7 +169,7 @@ def faults_only(period: FaultPeriod) -> Plan:
     )
 
 
-_CHANGES = ("add", "add", "annotate", "complete", "reassign", "delete", "burst")
+_CHANGES = ("add", "add", "annotate", "complete", "reassign", "delete", "burst", "all")
 _CLOCK_JUMPS = (-9 * HOUR, -HOUR, HOUR, 9 * HOUR, -40 * DAY, 40 * DAY)
 
 
@@ -174,6 +183,10 @@ def _draw_profile(chance: Random) -> Profile:
         end_inclusive=chance.random() < 0.3,
         versions=chance.choice(["latest", "every"]),
         error_bodies=chance.choice(["json", "text"]),
+        cursors=chance.choice(["unique", "place"]),
+        pages_overlap=chance.random() < 0.3,
+        spurious_refusals=chance.choice([0.0, 0.1]),
+        date_header=chance.random() < 0.7,
         short_pages=chance.choice([0.0, 0.3]),
         empty_pages=chance.choice([0.0, 0.3]),
     )

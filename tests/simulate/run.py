@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -84,7 +85,13 @@ class _Run:
         self._plan = plan
         self._journal = journal
         world = World(
-            plan.seed, drivers=plan.drivers, coaches=3, sessions=plan.sessions, changes_per_hour=0
+            plan.seed,
+            drivers=plan.drivers,
+            coaches=3,
+            sessions=plan.sessions,
+            changes_per_hour=0,
+            times=plan.times,
+            changing_behaviors=plan.changing_behaviors,
         )
         emulator = Emulator(
             world,
@@ -116,15 +123,20 @@ class _Run:
     def _schedule_changes(self) -> None:
         later, world = asyncio.get_running_loop().call_later, self._context.emulator.world
         chance, known = Random(f"acts {self._plan.seed}"), sorted(world.record.sessions)
+        notes = (f"note {number}" for number in itertools.count())
 
         def change(what: str) -> None:
             self._journal.note("act", what)
             if what in {"add", "burst"} or not known:
                 known.extend(world.add_session() for _ in range(12 if what == "burst" else 1))
-            elif what == "annotate":
-                world.annotate(chance.choice(known), "a note")
+                return
+            chosen = chance.choice(known)
+            if what == "all":
+                world.annotate_all(next(notes))
+            elif what == "annotate" or world.record.sessions[chosen].latest.state.status == what:
+                world.annotate(chosen, next(notes))  # what changes nothing is no version
             else:
-                getattr(world, what)(chance.choice(known))
+                getattr(world, what)(chosen)
 
         def set_clock(seconds: float) -> None:
             self._journal.fault("clock jumps")

@@ -61,7 +61,7 @@ async def client_in_memory(
     exchange: InMemoryExchange, *, chance: Random, observer: Observer, **more: Any
 ) -> AsyncIterator[Client]:
     """Yield a client whose requests go to ``exchange``."""
-    clock = LoopClock()
-    async with Client(TOKEN, clock=clock, random=chance, observer=observer, **more) as client:
+    more = {"clock": LoopClock()} | more
+    async with Client(TOKEN, random=chance, observer=observer, **more) as client:
         client._transport._exchange.send = exchange.send  # type: ignore[method-assign]  # on purpose
         yield client
