@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from coachstream import Client, Event
+from coachstream import Client, Event, UndecodableError
 from coachstream.emulator import Emulator, World
 from coachstream.observers.logging import log_event
 from coachstream.telemetry import RetryScheduled
@@ -105,10 +105,15 @@ async def run_with(name: str, troubles: Sequence[Trouble]) -> None:
         if trouble.next_error and len(retried) > len(retried_expected):
             retried.remove(trouble.next_error)
     # With several readers, the order of the errors is not fixed.
-    assert Counter(retried) == Counter(retried_expected)
-    assert Counter(map(type, scenario.errors)) == Counter(
-        kind for kind in expected if not kind.transient
-    )
+    happened = Counter(retried), Counter(map(type, scenario.errors))
+    may_happen = Counter(retried_expected), Counter(k for k in expected if not k.transient)
+    if name in {"assign", "unassign"} and UndecodableError in expected:
+        # A change that was made is not made again, and the list, which could deny it, may fail.
+        after = Counter(trouble.next_error for trouble in troubles)
+        assert happened[0] <= may_happen[0] + after
+        assert happened[1] <= may_happen[1]
+    else:
+        assert happened == may_happen
     assert all(str(error) for error in scenario.errors)
     shown = [everything_in_events(scenario.events), *map(everything_shown, scenario.errors)]
     assert TOKEN not in "\n".join(shown)
