@@ -116,14 +116,14 @@ async def handler(session):
     raise AssertionError
 
 
-async def no_pages():
+async def no_pages(_):
     for page in ():
         yield page
 
 
 @pytest.mark.parametrize(("argument", "kinds"), CONSUME.items())
 def test_consume_refuses_what_is_none(argument, kinds):
-    given = {"stream": no_pages(), "handler": handler, "name": "it", "store": {}}
+    given = {"stream": no_pages, "handler": handler, "name": "it", "store": {}}
 
     def run(**odd):
         return asyncio.run(consume(**(given | odd)))
@@ -151,7 +151,7 @@ def test_rate_limits_refuse_what_is_no_number(argument):
     ],
 )
 async def test_a_class_is_no_object_of_its_own(argument, kind):
-    given = {"stream": no_pages(), "handler": handler, "name": "it", "store": {}}
+    given = {"stream": no_pages, "handler": handler, "name": "it", "store": {}}
     with pytest.raises(InvalidArgumentError, match=f"^{argument}: "):
         await consume(**(given | {argument: kind}))
 

@@ -50,6 +50,7 @@ async def main(store: str, *more: str) -> None:
         how = {
             "ledger": FileLedger(*more),
             "on_failure": "park",
+            "failure_ratio": 1.0,
             "retry": RetryPolicy(attempts=1),
         }
     async with (

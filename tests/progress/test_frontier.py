@@ -13,7 +13,9 @@ from coachstream.models import CoachingSession, Driver
 from coachstream.progress.frontier import Frontier
 
 BIRTH = datetime(2026, 1, 1, tzinfo=UTC)
-START = Position(query="q", origin="q", cursor="start", cursor_time=BIRTH)
+QUERY = "startTime=2026-01-01T00%3A00%3A00Z"
+LATER = "startTime=2026-01-01T00%3A01%3A30Z"
+START = Position(query=QUERY, origin=QUERY, cursor="start", cursor_time=BIRTH)
 
 
 def at(number):
@@ -105,13 +107,13 @@ def test_recent_keys_are_kept_but_not_for_ever():
 def test_when_reading_began_again_the_old_cursor_means_nothing():
     frontier = Frontier(START)
     page = frontier.open(reading(1, cursor="old"))
-    again = frontier.open(reading(2, cursor=None, moved=False, query="q2", dead_cursor="old"))
+    again = frontier.open(reading(2, cursor=None, moved=False, query=LATER, dead_cursor="old"))
     assert frontier.position.dead_cursor == "old", "told at once"
     frontier.settle(again, 0)
-    assert frontier.position.query == "q", "the page before is not finished"
+    assert frontier.position.query == QUERY, "the page before is not finished"
     frontier.settle(page, 0)
     position = frontier.position
-    assert (position.query, position.origin, position.cursor) == ("q2", "q", None)
+    assert (position.query, position.origin, position.cursor) == (LATER, QUERY, None)
     assert position.settled == (session(2).key,)
 
 

@@ -324,7 +324,6 @@ def test_a_good_ledger_passes():
         (Newest, "the_oldest_comes_first"),
         (RaisingRemove, "removing_what_is_not_there_is_harmless"),
         (Unsteady, "it_may_change_while_it_is_listed"),
-        (Unsteady, "a_replay_leaves_what_failed_again"),
         (SharedByConsumers, "consumers_do_not_interfere"),
         (Clipping, "every_field_survives"),
     ],
