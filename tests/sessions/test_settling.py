@@ -104,19 +104,23 @@ async def test_an_ack_settles_all_pages_that_were_handed_out():
         assert position.settled == tuple(one.key for one in taken[14:])
 
 
-@virtual
-async def test_the_rest_can_be_acknowledged_after_the_end():
-    async with feed(world(), page_size=7) as (api, client, _):
-        store = TroubledStore()
-        async with opened(client, store, end_time=api.now, settle="ack") as stream:
-            got = [session async for session in stream]
-            assert len(got) == 30
-            assert [session async for session in stream] == []
-            await stream.ack()
-            assert [session async for session in stream] == []
-            assert stream.closed
-        kept = await store.kept()
-        assert kept.watermark == got[-1].updated_at_time
+@pytest.mark.parametrize("store", [TroubledStore(), "memory:"], ids=["a store", "a URL"])
+def test_the_rest_can_be_acknowledged_after_the_end(store):
+    @virtual
+    async def test():
+        async with feed(world(), page_size=7) as (api, client, _):
+            async with opened(client, store, end_time=api.now, settle="ack") as stream:
+                got = [session async for session in stream]
+                assert len(got) == 30
+                assert [session async for session in stream] == []
+                await stream.ack()  # a store that was opened for the stream is still open
+                assert [session async for session in stream] == []
+                assert stream.closed
+            assert stream.position.watermark == got[-1].updated_at_time
+            if store != "memory:":
+                assert await store.kept() == stream.position
+
+    test()
 
 
 @virtual
