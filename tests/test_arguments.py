@@ -70,7 +70,6 @@ STREAM = {
 }
 LIST = {"driver_ids": (), "coach_ids": (), "include_external_ids": FLAGS, "on_malformed": ()}
 CONSUME = {
-    "stream": (),
     "handler": (),
     "on_failure": (),
     "retry": (),
@@ -123,7 +122,7 @@ async def no_pages(_):
 
 @pytest.mark.parametrize(("argument", "kinds"), CONSUME.items())
 def test_consume_refuses_what_is_none(argument, kinds):
-    given = {"stream": no_pages, "handler": handler, "name": "it", "store": {}}
+    given: dict[str, Any] = {"stream": no_pages, "handler": handler, "name": "it", "store": {}}
 
     def run(**odd):
         return asyncio.run(consume(**(given | odd)))
@@ -151,9 +150,15 @@ def test_rate_limits_refuse_what_is_no_number(argument):
     ],
 )
 async def test_a_class_is_no_object_of_its_own(argument, kind):
-    given = {"stream": no_pages, "handler": handler, "name": "it", "store": {}}
+    given: dict[str, Any] = {"stream": no_pages, "handler": handler, "name": "it", "store": {}}
     with pytest.raises(InvalidArgumentError, match=f"^{argument}: "):
         await consume(**(given | {argument: kind}))
+
+
+@pytest.mark.parametrize("odd", [None, 7, "x", b"x", [], {}, object(), no_pages(None), lambda _: 7])
+async def test_a_consumer_refuses_what_gives_no_pages(odd):
+    with pytest.raises(InvalidArgumentError, match="^stream: "):
+        await consume(odd, handler, name="it", store={})
 
 
 def test_a_retry_may_be_at_once_but_not_in_the_past():

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import AsyncExitStack, aclosing
 from typing import Protocol
 
+from ..errors import InvalidArgumentError
 from ..feed.reading import Reading
 from ..models import Position
 from ..progress.checkpointer import Checkpointer
@@ -78,6 +79,8 @@ class PagesSource:
         assert self._start is not None
         assert self._checkpointer is not None
         pages = self._pages_after(self._start)
+        if not isinstance(pages, AsyncIterable):
+            raise InvalidArgumentError("stream", "the function returns no async iterable of pages")
         async with AsyncExitStack() as stack:
             if isinstance(pages, AsyncGenerator):
                 await stack.enter_async_context(aclosing(pages))
