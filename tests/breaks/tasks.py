@@ -10,4 +10,32 @@ MUTATIONS = (
         "        if lag > 1e9:",
         ("tests/guarantees/test_it_never_stalls_in_silence.py",),
     ),
+    Mutation(
+        "a call that is overdue is reported",
+        "tasks/supervision",
+        "self._timer = self._loop.call_later(OVERDUE, self._report)",
+        "self._timer = self._loop.call_later(1e9, self._report)",
+        ("tests/guarantees/test_what_you_give_may_hang.py",),
+    ),
+    Mutation(
+        "a call is cancelled once, and then has time for its clean-up",
+        "tasks/supervision",
+        "            if not (is_first and task.cancelling()):\n                task.cancel()",
+        "            task.cancel()",
+        ("tests/tasks/test_supervision.py",),
+    ),
+    Mutation(
+        "what hangs while all is closed is left behind",
+        "tasks/supervision",
+        "    cancelled = await _until_done(tasks, within)",
+        "    cancelled = await _until_done(tasks, 1e6)",
+        ("tests/tasks/test_supervision.py", "tests/guarantees/test_what_you_give_may_hang.py"),
+    ),
+    Mutation(
+        "what must not be cut in two is finished",
+        "tasks/supervision",
+        "            await _until_done((task,), finish_within)",
+        "            await _until_done((task,), 0)",
+        ("tests/tasks/test_supervision.py",),
+    ),
 )

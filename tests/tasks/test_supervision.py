@@ -357,3 +357,26 @@ async def test_a_coroutine_that_is_closed_leaves_no_call_running():
     waiting.close()
     await pass_time(1)
     assert len(asyncio.all_tasks()) == 1
+
+
+@virtual
+async def test_a_call_that_is_being_cancelled_already_is_not_cancelled_again():
+    runtime, _ = watched()
+    cleaned = []
+
+    async def hang():
+        try:
+            await pass_time(NEVER)
+        finally:
+            await pass_time(1)
+            cleaned.append(True)
+
+    waiting = asyncio.create_task(supervised(hang, "asking", runtime))
+    await pass_time(1)
+    [call] = asyncio.all_tasks() - {asyncio.current_task(), waiting}
+    call.cancel()  # as asyncio.run does at its end, with all tasks
+    await pass_time(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert cleaned == [True]
