@@ -227,7 +227,11 @@ class CoachingSession(Model, frozen=True, kw_only=True):
             self.completed_coach_id,
             self.session_note,
         )
-        return blake2b(msgspec.json.encode(content), digest_size=6).hexdigest()
+        try:
+            encoded = msgspec.json.encode(content)
+        except UnicodeEncodeError:  # half a character, which only a session made by hand can have
+            encoded = repr(content).encode(errors="backslashreplace")
+        return blake2b(encoded, digest_size=6).hexdigest()
 
 
 class CoachAssignment(Model, frozen=True, kw_only=True):
