@@ -248,4 +248,4 @@ class HealthMonitor:
 
 
 def _age(moment: datetime | None, today: datetime) -> float | None:
-    return None if moment is None else (today - moment).total_seconds()
+    return None if moment is None else max(0.0, (today - moment).total_seconds())

@@ -101,13 +101,13 @@ class PageReader:
         self._watermark = Watermark(start)
         # A window is restarted within its bounds; following may restart anywhere after the origin.
         self._first = origin.start if self.query.end == origin.end else self.query.start
-        # Where reading had come when a cursor was refused, and how often since it came no further.
-        self._refused_at = None if start.dead_cursor is None else (self._watermark.time,)
-        self._futile = 0
+        self._refused = start.dead_cursor  # last
+        self._futile = 0  # restarts in a row that led to the same refusal
         self._age_reported = False
-        self._pager = self._new_pager(
-            start.cursor, known=settled_in(start), recent=recent_in(start)
-        )
+        known, recent = settled_in(start), recent_in(start)
+        if start.cursor is None:
+            known += recent  # no cursor has passed them, so they come again
+        self._pager = self._new_pager(start.cursor, known=known, recent=recent)
 
     @property
     def wait(self) -> float:
@@ -207,10 +207,10 @@ class PageReader:
     def _query_with_overlap(self) -> Query:
         """Return the query to restart with: it begins a little before the watermark.
 
-        If reading has restarted there before and has come no further, it begins earlier, by chance:
-        then pages end elsewhere, and a place that is always refused is no longer between two.
+        If restarting there has led to the same refusal before, it begins earlier, by chance: then
+        pages end elsewhere, and a place that is always refused is no longer between two.
         """
-        futile, end = self._futile_restarts, self.query.end
+        futile, end = self._again_in_vain, self.query.end
         try:
             safe = self._watermark.safe or (self._first if futile else None)
             if safe is None:
@@ -225,9 +225,11 @@ class PageReader:
             return self.query
 
     @property
-    def _futile_restarts(self) -> int:
-        """How often reading has restarted in a row without coming further than before."""
-        return self._futile + 1 if self._refused_at == (self._watermark.time,) else 0
+    def _again_in_vain(self) -> int:
+        """How many restarts in a row, this day, have led to the refusal of one cursor."""
+        now = self._clock.monotonic()
+        lately = not self._refusals or now - self._refusals[-1] < DAY
+        return self._futile + 1 if lately and self._pager.cursor == self._refused else 0
 
     def _without_earlier(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         """Drop what is only read so that pages end elsewhere."""
@@ -246,9 +248,9 @@ class PageReader:
                 f"{EXPIRIES_A_DAY} cursors expired within a day, and now another ({reason}): "
                 "something else is wrong"
             )
+        self._futile = self._again_in_vain
         self._refusals.append(now)
-        self._dead_cursor = self._pager.cursor
-        self._futile, self._refused_at = self._futile_restarts, (self._watermark.time,)
+        self._dead_cursor = self._refused = self._pager.cursor
 
     def _restart(self, query: Query, reason: str, *, refused: bool = False) -> None:
         if self._on_expired == "raise":

@@ -106,6 +106,31 @@ async def test_a_slow_reader_keeps_few_pages_waiting(monkeypatch):
 
 
 @virtual
+async def test_the_bound_on_what_waits_is_for_what_waits_not_for_all_that_is_read(monkeypatch):
+    """Many times as much goes through it, as fast as the limit allows."""
+    monkeypatch.setattr(past_pages, "AHEAD", 40_000)  # some four pages
+    async with feed(past(3000), page_size=10, latency=0.3, gzip=False) as (api, client, events):
+        await everything(client, end_time=BIRTH - timedelta(hours=1))
+        size = sum(event.size for event in events if isinstance(event, PageRead))
+        assert size > 3 * 5 * 40_000
+        times = [request.at for request in api.requests]
+        assert (len(times) - 1) / (times[-1] - times[0]) >= 0.97 * 5
+
+
+@virtual
+@pytest.mark.parametrize("hours", [0, 1])
+async def test_only_the_very_last_page_says_that_there_is_no_more(hours):
+    """Whether windows reach the end, or something recent is left to follow."""
+    async with feed(past(300), page_size=10, **unlimited()) as (api, client, _):
+        end = BIRTH - timedelta(hours=hours)
+        stream = client.sessions.backfill(start_time=YEAR_AGO, end_time=end)
+        pages = [page async for page in stream.pages()]
+        assert [page.has_next_page for page in pages] == [True] * (len(pages) - 1) + [False]
+        got = [one for page in pages for one in page.sessions]
+        assert keys(got) == [one for one in latest(api) if one[1] < f"{end:%FT%T}"]
+
+
+@virtual
 async def test_windows_touch_and_carry_the_filters_and_no_other_time():
     async with feed(past(), page_size=20, **unlimited()) as (api, client, _):
         await everything(client, session_statuses=["upcoming", "completed"])

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,6 @@ from coachstream.progress.frontier import Frontier
 
 BIRTH = datetime(2026, 1, 1, tzinfo=UTC)
 QUERY = "startTime=2026-01-01T00%3A00%3A00Z"
-LATER = "startTime=2026-01-01T00%3A01%3A30Z"
 START = Position(query=QUERY, origin=QUERY, cursor="start", cursor_time=BIRTH)
 
 
@@ -32,9 +32,9 @@ def session(number):
     )
 
 
-def reading(*numbers, cursor, moved=True, **more):
+def reading(*numbers, cursor, moved=True, entries=None, **more):
     return Reading(
-        entries=tuple(map(session, numbers)),
+        entries=tuple(map(session, numbers)) if entries is None else entries,
         cursor=cursor,
         cursor_time=at(999),
         moved=moved,
@@ -107,13 +107,14 @@ def test_recent_keys_are_kept_but_not_for_ever():
 def test_when_reading_began_again_the_old_cursor_means_nothing():
     frontier = Frontier(START)
     page = frontier.open(reading(1, cursor="old"))
-    again = frontier.open(reading(2, cursor=None, moved=False, query=LATER, dead_cursor="old"))
+    later = "startTime=2026-01-01T00%3A01%3A00Z"
+    again = frontier.open(reading(2, cursor=None, moved=False, query=later, dead_cursor="old"))
     assert frontier.position.dead_cursor == "old", "told at once"
     frontier.settle(again, 0)
     assert frontier.position.query == QUERY, "the page before is not finished"
     frontier.settle(page, 0)
     position = frontier.position
-    assert (position.query, position.origin, position.cursor) == (LATER, QUERY, None)
+    assert (position.query, position.origin, position.cursor) == (later, QUERY, None)
     assert position.settled == (session(2).key,)
 
 
@@ -147,3 +148,80 @@ def test_what_a_cursor_has_passed_stays_known_for_the_day_it_dies():
     frontier.settle(page, 1)
     assert frontier.position.settled == ()
     assert set(frontier.position.recent) == {session(number).key for number in range(3)}
+
+
+def changed(number, moment):
+    """A session at another time than its number's."""
+    return msgspec.structs.replace(session(number), updated_at_time=at(moment))
+
+
+def test_what_is_settled_with_equal_times_stays_settled_until_its_own_page_is_passed():
+    """A bulk change: the page that is passed has the time of those on later pages."""
+    ones = [changed(number, 1) for number in range(6)]
+    saved = Position(query="q", origin="q", cursor="c", settled=tuple(one.key for one in ones[2:]))
+    frontier = Frontier(saved)
+    page = frontier.open(reading(cursor="d", entries=tuple(ones[:2]), repeated=tuple(ones[2:4])))
+    frontier.settle(page, 0)
+    frontier.settle(page, 1)
+    assert frontier.position.settled == tuple(one.key for one in ones[4:])
+    frontier.open(reading(cursor="e", entries=(), repeated=tuple(ones[4:])))
+    assert frontier.position.settled == ()
+
+
+def test_what_has_become_another_version_does_not_stay_settled_for_ever():
+    saved = Position(query="q", origin="q", cursor="c", settled=(changed(1, 1).key,))
+    frontier = Frontier(saved)
+    for moment, settled in ((1, saved.settled), (2, ())):
+        page = frontier.open(reading(cursor=f"d{moment}", entries=(changed(9, moment),)))
+        frontier.settle(page, 0)
+        assert frontier.position.settled == settled
+
+
+def test_on_a_server_out_of_order_it_stays_settled_for_as_long_as_times_go_back():
+    saved = Position(
+        query="q", origin="q", cursor="c", settled=(session(1).key,), disorder=timedelta(minutes=5)
+    )
+    frontier = Frontier(saved)
+    for moment, settled in ((6, saved.settled), (7, ())):
+        page = frontier.open(reading(moment, cursor=f"d{moment}"))
+        frontier.settle(page, 0)
+        assert frontier.position.settled == settled
+    assert frontier.position.disorder == timedelta(minutes=5)
+
+
+def test_a_time_in_the_future_is_no_watermark():
+    frontier = Frontier(START)
+    page = frontier.open(reading(1, 900, cursor="d", served_at=at(2)))
+    frontier.settle(page, 1)
+    assert frontier.position.watermark is None
+    frontier.settle(page, 0)
+    assert frontier.position.watermark == at(1)
+
+
+def test_a_cursor_that_is_issued_again_is_dead_no_more():
+    frontier = Frontier(msgspec.structs.replace(START, dead_cursor="d"))
+    frontier.open(reading(1, cursor="c"))
+    assert frontier.position.dead_cursor == "d"
+    frontier.open(reading(2, cursor="d"))
+    assert frontier.position.dead_cursor is None
+
+
+def test_positions_say_what_content_was_settled_and_earlier_ones_do_not():
+    frontier = Frontier(START)
+    page = frontier.open(reading(1, 2, cursor="d"))
+    frontier.settle(page, 1)
+    position = frontier.position
+    assert position.digests == (session(2).content_digest,)
+    assert Frontier(position).position == position
+    earlier = msgspec.structs.replace(position, digests=())
+    assert Frontier(earlier).position == earlier
+
+
+def test_empty_pages_behind_an_unsettled_one_do_not_pile_up():
+    frontier = Frontier(START)
+    page = frontier.open(reading(1, cursor="c"))
+    for number in range(1000):
+        frontier.open(reading(cursor=f"e{number}"))
+    assert len(frontier._pages) == 2
+    frontier.settle(page, 0)
+    assert frontier.position.cursor == "e999"
