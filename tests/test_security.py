@@ -178,7 +178,7 @@ async def test_the_token_is_in_no_checkpoint_and_no_crash_report():
         async with client.sessions.stream(start_time=LONG_AGO, name="it", store=stored) as stream:
             for _ in range(3):
                 await anext(stream)
-            api.faults.extend(faults * 3)
+            api.faults.extend(faults * 3)  # a refusal is asked about twice more
             with pytest.raises(CoachStreamError) as caught:
                 [one async for one in stream]
         assert not leaks(everything_shown(caught.value))

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from coachstream.emulator.world import DEFAULT_START
 from coachstream.http.exchange import Response
 from coachstream.models import Position
 from coachstream.telemetry import CursorExpired
-from coachstream.wire.query import sessions_query
+from coachstream.wire.query import Query, sessions_query
 from tests.support.emulated import LONG_AGO, feed, keys
 from tests.support.virtual_time import LeapingClock, LoopClock, pass_time, virtual
 
@@ -219,31 +219,54 @@ class Dated:
 
 
 @virtual
+async def test_a_date_counts_whenever_it_comes():
+    """What is read is old, so nothing but that date says how far the windows were in the past."""
+    clock = LeapingClock()
+    clock.leapt = HOUR
+    more: dict[str, Any] = {"client": {"clock": clock}, "profile": Profile(date_header=False)}
+    async with feed(quiet(300), page_size=10, **more) as (api, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO, readers=5)
+        got = [await anext(stream) for _ in range(150)]
+        exchange = client._transport._exchange
+        exchange.send = Dated(exchange.send, api)  # type: ignore[method-assign]  # the rim
+        got += await follow(stream, 60)
+        assert set(keys(got)) == api.world.latest()
+        assert len(got) == len(set(keys(got)))
+        followed = datetime.fromisoformat(api.requests[-1].query["startTime"])
+        assert 15 * MINUTE <= DEFAULT_START - followed <= 15 * MINUTE + timedelta(seconds=2)
+
+
+@virtual
 @pytest.mark.parametrize("dated", [True, False])
 async def test_no_kept_place_is_in_a_window_that_has_yet_to_begin(dated):
     """It would mean that what will change before that window was read."""
-    clock = LeapingClock()
-    clock.leapt = HOUR
+    clock, starts = LeapingClock(), []
+    clock.leapt = 2 * HOUR
     more: dict[str, Any] = {"client": {"clock": clock}, "profile": Profile(date_header=dated)}
-    async with feed(quiet(200), page_size=10, **more) as (api, client, _):
-        store, got = MemoryStore(), []
-        start = DEFAULT_START - 3 * HOUR
-        for _ in range(3):
-            stream = client.sessions.stream(start_time=start, readers=5, name="n", store=store)
-            async with stream:
-                for _ in range(40):  # until it is in the windows that lie in the future
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(0.7):
-                            got.append(await anext(stream))
+    async with feed(quiet(0), page_size=10, **more) as (api, client, _):
+        for _ in range(200):
             api.world.add_session()
-            await pass_time(60)
-            api.world.add_session()
-        async with client.sessions.stream(
-            start_time=start, readers=5, name="n", store=store
-        ) as stream:
+            await pass_time(30)
+
+        class Store(MemoryStore):
+            async def save(self, name, position, *, after):
+                starts.append((Query.from_wire(position.query).start, api.now))
+                return await super().save(name, position, after=after)
+
+        stream = client.sessions.stream(
+            start_time=DEFAULT_START, readers=5, name="n", store=Store()
+        )
+        async with stream:
+            got = [await anext(stream)]
+            for _ in range(199):
+                await pass_time(0.5)  # so that there are saves in between
+                got.append(await anext(stream))
             got += await follow(stream)
-        wanted = {one for one in api.world.latest() if one[1] >= f"{start:%FT%T}"}
-        assert set(keys(got)) == wanted
+        assert len(starts) > 20
+        # The minute is what a seam may be later, where that saves reading it twice.
+        assert all(start <= now - 14 * MINUTE for start, now in starts)
+        assert set(keys(got)) == api.world.latest()
+        assert len(got) == len(set(keys(got)))
 
 
 @virtual

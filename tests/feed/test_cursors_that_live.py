@@ -1,6 +1,7 @@
 """What is known of a cursor comes from the server's answers, and from nothing else."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from coachstream.emulator.world import DEFAULT_START
 from coachstream.http.exchange import Response
 from coachstream.telemetry import CursorAging, CursorExpired
 from tests.support.emulated import LONG_AGO, feed, key, keys, unlimited
-from tests.support.virtual_time import LoopClock, pass_time, virtual
+from tests.support.virtual_time import LeapingClock, LoopClock, pass_time, virtual
 
 PLACES = Profile(cursors="place")
 DAY = timedelta(days=1)
@@ -36,7 +37,8 @@ class Service:
 
     async def run(self, seconds=60.0, handler=None):
         if self._way == "consume":
-            return await self._consume(seconds, handler or self._handle)
+            await self._consume(seconds, handler or self._handle)
+            return
         kept = {} if self._way == "loop" else {"name": "n", "store": self.store}
         if self._way == "backfill":
             kept |= {"end_time": self._end, "readers": 3}
@@ -44,12 +46,10 @@ class Service:
             kept |= {"poll_interval": self._poll_interval}
         stream = self._client.sessions.stream(start_time=LONG_AGO, **kept)
         async with stream:
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     async for session in stream:
                         self.got.append(key(session))
-            except TimeoutError:
-                pass
 
     async def _handle(self, session):
         self.got.append(key(session))
@@ -163,6 +163,23 @@ async def test_a_place_that_an_earlier_release_took_for_dead_is_read_on_from():
         assert set(service.got) >= api.world.latest() - set(keys(first))
         assert len(service.got) == len(set(service.got))
         assert len(deaths(events)) == 1
+
+
+@virtual
+async def test_a_clock_that_leaps_kills_no_stream():
+    """Each time the cursor seems too old, so it is not sent; but the server has refused none."""
+    clock = LeapingClock()
+    async with feed(quiet(), client={"clock": clock}) as (api, client, events):
+        stream, got = client.sessions.stream(start_time=LONG_AGO), []
+        for _ in range(6):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(30):
+                    while True:
+                        got.append(key(await anext(stream)))
+            clock.leapt += 31 * DAY
+            api.world.add_session()
+        assert len(deaths(events)) == 5
+        assert len(got) == len(set(got)) == 205
 
 
 @virtual
