@@ -22,7 +22,16 @@ from tests.contracts.positions import cursor_in, position
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here"),
     pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"),  # has several threads
+    # A process that goes on with its parent's connection leaves that to the garbage collector.
+    pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _collected_here():
+    """Collect connections that were left behind while these warnings are ignored."""
+    yield
+    gc.collect()
 
 
 def in_child(work) -> None:
