@@ -4,7 +4,7 @@ from datetime import datetime
 from random import Random
 from typing import Literal
 
-from .clock import to_ms
+from .clock import from_ms, to_ms
 from .content import DAY, MINUTE
 from .history import Record, Session, State, Version
 
@@ -40,6 +40,10 @@ class Versions:
             moment = to_ms(updated)
         seed = self._random.getrandbits(64) if self._changing_behaviors else None
         return Version(session, stamp, state, moment, behaviors_seed=seed)
+
+    def shared_time(self, at: int) -> datetime:
+        """Return the updatedAtTime that all versions of one change at ``at`` share."""
+        return from_ms(at // 1000 * 1000 if self._times == "seconds" else at)
 
     def _draw_time(self, at: int) -> int:
         random = self._random

@@ -126,7 +126,7 @@ class World:
 
     def annotate_all(self, note: str) -> None:
         """Replace the notes of all sessions at one stroke, with one updatedAtTime."""
-        moment = self.now
+        moment = self._versions.shared_time(self.record.stamp(self._advance_to_now()))
         for session_id in list(self.record.sessions):
             self.annotate(session_id, note, updated_at=moment)
 

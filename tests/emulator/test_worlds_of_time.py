@@ -59,6 +59,19 @@ def test_a_bulk_change_has_one_time():
     assert len({version.stamp for version in world.record.every}) == len(world.versions())
 
 
+@pytest.mark.parametrize("kind", ["unique", "seconds"])
+def test_a_bulk_change_keeps_the_feed_in_the_order_of_time(kind):
+    world = quiet(times=kind)
+    for note in ("one", "two"):
+        world.advance(world.now + timedelta(milliseconds=1500))
+        world.add_session()
+        world.add_session()
+        world.annotate_all(note)
+        world.add_session()
+    updated = [one for _, one in times(world)]
+    assert updated == sorted(updated)
+
+
 def test_a_test_may_choose_a_time():
     world = quiet()
     moment = DEFAULT_START + timedelta(days=400)
