@@ -200,7 +200,7 @@ MUTATIONS = (
         "feed/watermark",
         "            self.disorder = min(max(self.disorder, *back), MOST_DISORDER)",
         "            pass",
-        ("tests/feed/test_clocks_and_times_that_are_wrong.py",),
+        ("tests/feed/test_watermark.py",),
     ),
     Mutation(
         "the last times count, not the highest",
@@ -214,14 +214,14 @@ MUTATIONS = (
         "feed/watermark",
         "    return [time for time in times if time - now <= TOLERANCE]",
         "    return times",
-        ("tests/feed/test_clocks_and_times_that_are_wrong.py",),
+        ("tests/feed/test_watermark.py",),
     ),
     Mutation(
         "a stored watermark in the future is cut",
         "feed/watermark",
         "    return max(credible(times, issued), default=issued)",
         "    return watermark",
-        ("tests/feed/test_clocks_and_times_that_are_wrong.py",),
+        ("tests/feed/test_watermark.py",),
     ),
     Mutation(
         "two contents with one key are two versions",

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -168,20 +169,23 @@ async def test_ever_new_cursors_over_the_same_content(bounded):
 
 @virtual
 async def test_what_was_settled_of_a_bulk_change_does_not_come_again():
-    """Forty versions have one time; the second half was settled before the first."""
+    """Forty versions have one time, and all but the first page's were settled."""
     async with feed(quiet(40), page_size=10, **unlimited()) as (api, client, _):
         api.world.annotate_all("one stroke")
-        store, wait = MemoryStore(), asyncio.Event()
-        handled = []
-        slow = {one for one, _ in api.world.versions()[-40:-35]}
+        store, handled = MemoryStore(), []
+        first_page = {one for one, _ in api.world.versions()[-40:-30]}
 
-        async def handle(session):
-            if session.id in slow and not wait.is_set():
-                await wait.wait()
-            handled.append(key(session))
-
-        async def run(seconds):
+        async def run(*, ending, max_unsettled, hanging):
             stream = client.sessions.stream(start_time=LONG_AGO)
+
+            async def handle(session):
+                if hanging and session.id in first_page:
+                    await asyncio.Event().wait()
+                handled.append(key(session))
+                if len(handled) == ending:
+                    await stream.aclose()
+
+            more: dict[str, Any] = {"concurrency": 50, "drain_timeout": 0.1, "clock": LoopClock()}
             running = asyncio.ensure_future(
                 consume(
                     stream,
@@ -189,22 +193,19 @@ async def test_what_was_settled_of_a_bulk_change_does_not_come_again():
                     name="n",
                     store=store,
                     key=lambda session: session.id,
-                    concurrency=50,
-                    drain_timeout=0.1,
-                    clock=LoopClock(),
+                    max_unsettled=max_unsettled,
+                    **more,
                 )
             )
-            await pass_time(seconds)
+            await pass_time(20)
             await stream.aclose()
             await running
 
-        await run(20)
-        assert len(handled) == 35
-        wait.set()
-        # It comes past the first page, and is broken off there again and again.
-        for _ in range(3):
-            await run(0.05)
-        await run(20)
+        await run(ending=None, max_unsettled=100, hanging=True)
+        assert len(handled) == 30
+        # The first page is passed, and then all ends before another is read.
+        await run(ending=40, max_unsettled=1, hanging=False)
+        await run(ending=None, max_unsettled=100, hanging=False)
         assert len(handled) == 40
         assert set(handled) == api.world.latest()
 
