@@ -53,7 +53,7 @@ from tests.support.in_memory import InMemoryExchange, client_in_memory
 from tests.support.versions import Identity, identity, identity_of, settled_in
 from tests.support.virtual_time import LeapingClock, LoopClock, VirtualLoop, pass_time
 
-HISTORIES = int(os.environ.get("COACHSTREAM_HISTORIES", "400"))
+HISTORIES = int(os.environ.get("COACHSTREAM_HISTORIES", "200"))
 """Histories per promise."""
 
 many_examples = settings(
