@@ -8,7 +8,7 @@ from typing import Self
 
 import aiohttp
 
-from .arguments import at_least_one, instance_of, instance_or_new, seconds, sync_function
+from .arguments import at_least_one, instance_of, instance_or_new, seconds
 from .assignments.endpoint import Assignments
 from .clock import Clock, checked_clock
 from .errors import InvalidArgumentError
@@ -18,12 +18,12 @@ from .http.credentials import Credentials, Secret, TokenProvider
 from .http.exchange import MAX_PAGE_BYTES, TIMEOUT, Exchange
 from .http.rate_limit import RateLimits
 from .http.transport import Transport
-from .observers.logging import log_event
+from .observers.logging import checked_observer
 from .progress.checkpointer import LAST_SAVE
 from .retry import RetryPolicy
 from .sessions.endpoint import Sessions
-from .tasks import BackgroundTasks, Runtime, cancellation_first, close_all
-from .telemetry import Observer, guarded
+from .tasks import BackgroundTasks, Runtime, cancellation_first, close_after, close_all
+from .telemetry import Observer
 
 CLOSING = LAST_SAVE + 1.0
 """Seconds that closing may take; a little more than a stream's, so that its own error is raised."""
@@ -80,14 +80,13 @@ class Client:
             _check_version(api_version)
         if http is not None:
             instance_of("http", http, aiohttp.ClientSession)
-        if observer is not None:
-            sync_function("observer", observer)
+        observe = checked_observer(observer)
         retry = instance_or_new("retry", retry, RetryPolicy)
         limits = instance_or_new("rate_limits", rate_limits, RateLimits)
         runtime = Runtime(
             clock=checked_clock(clock),
             random=instance_or_new("random", random, Random),
-            observe=guarded(log_event if observer is None else observer),
+            observe=observe,
             tasks=BackgroundTasks(),
         )
         exchange = Exchange(
@@ -145,12 +144,7 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            await self.aclose()
-        except Exception as failure:
-            if error is None:
-                raise
-            error.add_note(f"closing the client failed, too: {failure!r}")
+        await close_after(error, self.aclose, "the client")
 
 
 def _check_version(version: str) -> None:

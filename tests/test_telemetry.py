@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from coachstream import ConnectError, Event, MalformedSessionError, telemetry
-from coachstream.observers.logging import log_event
+from coachstream.observers.logging import checked_observer, log_event
 from coachstream.telemetry import guarded
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -130,3 +130,24 @@ def test_the_failure_of_an_observer_is_logged_and_breaks_nothing(caplog):
     assert "CaughtUp" in record.getMessage()
     assert record.exc_info is not None
     assert record.exc_info[0] is ZeroDivisionError
+
+
+class Collected(list[Event]):
+    """An observer that is empty, and so false, until the first event."""
+
+    def __call__(self, event):
+        self.append(event)
+
+
+def test_an_observer_that_is_false_is_called_all_the_same(caplog):
+    caplog.set_level(logging.DEBUG, "coachstream")
+    collected = Collected()
+    checked_observer(collected)(telemetry.StreamEnded())
+    assert collected == [telemetry.StreamEnded()]
+    assert caplog.records == []
+
+
+def test_without_an_observer_events_are_logged(caplog):
+    caplog.set_level(logging.DEBUG, "coachstream")
+    checked_observer(None)(telemetry.StreamEnded())
+    assert [record.message for record in caplog.records] == ["stream ended"]

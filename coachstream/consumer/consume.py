@@ -19,12 +19,12 @@ from ..checkpoints import StoreLike
 from ..clock import Clock, checked_clock
 from ..errors import InvalidArgumentError
 from ..models import CoachingSession
-from ..observers.logging import log_event
+from ..observers.logging import checked_observer
 from ..progress.checkpointer import Checkpointer
 from ..retry import RetryPolicy
 from ..sessions.stream import PageStream, SessionStream
 from ..tasks import BackgroundTasks, Runtime
-from ..telemetry import Observer, guarded
+from ..telemetry import Observer
 from .bounds import Bounds
 from .failures import Failures, OnFailure
 from .lanes import driver_of
@@ -101,15 +101,14 @@ async def consume(
     """
     async_function("handler", handler)
     sync_function("key", key)
-    if observer is not None:
-        sync_function("observer", observer)
+    observe = checked_observer(observer)
     if retry is not None:
         instance_of("retry", retry, RetryPolicy)
     source = _source(stream)
     runtime = Runtime(
         clock=checked_clock(clock),
         random=instance_or_new("random", random, Random),
-        observe=source.observing(guarded(log_event if observer is None else observer)),
+        observe=source.observing(observe),
         tasks=BackgroundTasks(),
     )
     consumer = Consumer(

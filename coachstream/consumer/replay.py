@@ -10,10 +10,10 @@ from ..arguments import async_function, sync_function
 from ..clock import SystemClock
 from ..errors import MalformedSessionError
 from ..models import CoachingSession
-from ..observers.logging import log_event
+from ..observers.logging import checked_observer
 from ..tasks import BackgroundTasks, Runtime, supervised
 from ..tasks.supervision import CLEANUP
-from ..telemetry import Observer, guarded
+from ..telemetry import Observer
 from ..wire import pages
 from .lanes import driver_of
 from .ledger import FailedSession, Handler, Ledger, describe
@@ -59,12 +59,10 @@ async def replay(
     """
     async_function("handler", handler)
     sync_function("key", key)
-    if observer is not None:
-        sync_function("observer", observer)
     runtime = Runtime(
         clock=SystemClock(),
         random=Random(),
-        observe=guarded(observer or log_event),
+        observe=checked_observer(observer),
         tasks=BackgroundTasks(),
     )
     handled = failed = waiting = 0

@@ -9,7 +9,8 @@ from logging import DEBUG, ERROR, INFO, WARNING
 from typing import Any
 
 from .. import telemetry
-from ..telemetry import Event
+from ..arguments import sync_function
+from ..telemetry import Event, Observer, guarded
 
 _requests = logging.getLogger("coachstream.requests")
 _retry = logging.getLogger("coachstream.retry")
@@ -171,8 +172,20 @@ _OF_A_STORE = (telemetry.LoadFailed, telemetry.SaveFailed)
 """Events whose errors are shown in a store's own words: they are about positions, not people."""
 
 
+def checked_observer(observer: Observer | None) -> Observer:
+    """Return the user's observer, or the default one, with its exceptions logged.
+
+    Raises:
+        InvalidArgumentError: it is not a function, or an async one.
+    """
+    if observer is None:
+        return guarded(log_event)
+    sync_function("observer", observer)
+    return guarded(observer)
+
+
 def log_event(event: Event) -> None:
-    """Log the event; `Client` and `consume` use this if they are given no observer."""
+    """Log the event; this is the observer of those who give none."""
     kind = type(event)
     line = _FAILURES.get(kind) if getattr(event, "error", None) is not None else None
     logger, level, text = line or _LINES.get(kind) or (_feed, DEBUG, "event: %(event)r")

@@ -7,7 +7,7 @@ from ..checkpoints.postgres import Connection
 from ..errors import InvalidArgumentError
 from ..feed.health import Health
 from ..models import CoachingSession, Position
-from ..tasks import Runtime, cancellation_first
+from ..tasks import Runtime, cancellation_first, close_after
 from .loop import PageStream, SessionLoop
 from .source import StreamSource
 
@@ -124,12 +124,7 @@ class SessionStream:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            await self.aclose()
-        except Exception as failure:
-            if error is None:
-                raise
-            error.add_note(f"closing the stream failed, too: {failure!r}")
+        await close_after(error, self.aclose, "the stream")
 
     def __repr__(self) -> str:
         return f"<SessionStream {self._source.query.wire!r} {self.health.state}>"

@@ -4,7 +4,7 @@ It may import ``errors``, ``clock`` and ``telemetry``; everything above it may i
 """
 
 from .background import BackgroundTasks, DetachedTask
-from .cancellation import cancellation_first
+from .cancellation import cancellation_first, close_after
 from .runtime import Runtime
 from .supervision import cancel_all, close_all, supervised
 from .threads import SerialThread, in_thread
@@ -16,6 +16,7 @@ __all__ = [
     "SerialThread",
     "cancel_all",
     "cancellation_first",
+    "close_after",
     "close_all",
     "in_thread",
     "supervised",

@@ -1,7 +1,7 @@
-"""Errors that come together with a cancellation."""
+"""Errors that come together with a cancellation, or with another error."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
@@ -16,6 +16,22 @@ def cancellation_first() -> Iterator[None]:
         if _being_cancelled():
             raise asyncio.CancelledError from error
         raise
+
+
+async def close_after(
+    error: BaseException | None, close: Callable[[], Awaitable[None]], what: str
+) -> None:
+    """Close at the end of an ``async with``, which ``error`` may have ended.
+
+    Raises:
+        Exception: closing failed, and there is no ``error``; otherwise that gets a note.
+    """
+    try:
+        await close()
+    except Exception as failure:
+        if error is None:
+            raise
+        error.add_note(f"closing {what} failed, too: {failure!r}")
 
 
 def _being_cancelled() -> bool:

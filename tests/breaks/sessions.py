@@ -155,9 +155,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a last save that fails does not hide the loop's own error",
-        "sessions/stream",
-        "            if error is None:\n                raise",
-        "            raise",
+        "tasks/cancellation",
+        "        if error is None:\n            raise",
+        "        raise",
         SAVING,
     ),
 )
