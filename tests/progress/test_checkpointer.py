@@ -209,6 +209,14 @@ class Undone(Exception):  # noqa: N818  # rolls a transaction back
     """Raised in a transaction on purpose."""
 
 
+async def in_database():
+    """Return a store, a connection to its database, and a checkpointer that has loaded."""
+    database, store = database_store()
+    checkpointer, _ = one(store)
+    await checkpointer.load(QUERY)
+    return store, Connection(database), checkpointer
+
+
 async def in_transaction(connection, checkpointer, *cursors, undone=False):
     """Save in one transaction, which is committed or rolled back."""
 
@@ -233,10 +241,7 @@ async def stored(store):
 def test_a_transaction_that_is_tried_again_commits_the_position_with_it(saves, committed):
     @virtual
     async def test():
-        database, store = database_store()
-        connection = Connection(database)
-        checkpointer, _ = one(store)
-        await checkpointer.load(QUERY)
+        store, connection, checkpointer = await in_database()
         for number in range(committed):
             await in_transaction(connection, checkpointer, f"before {number}")
         cursors = [f"c{number}" for number in range(saves)]
@@ -254,10 +259,7 @@ def test_a_transaction_that_is_tried_again_commits_the_position_with_it(saves, c
 
 @virtual
 async def test_a_savepoint_that_is_tried_again_commits_the_position_with_it():
-    database, store = database_store()
-    connection = Connection(database)
-    checkpointer, _ = one(store)
-    await checkpointer.load(QUERY)
+    store, connection, checkpointer = await in_database()
     async with connection.transaction():
         await in_transaction(connection, checkpointer, "a")
         await in_transaction(connection, checkpointer, "b", undone=True)
@@ -267,10 +269,7 @@ async def test_a_savepoint_that_is_tried_again_commits_the_position_with_it():
 
 @virtual
 async def test_a_plain_save_after_a_rollback_is_a_save():
-    database, store = database_store()
-    connection = Connection(database)
-    checkpointer, _ = one(store)
-    await checkpointer.load(QUERY)
+    store, connection, checkpointer = await in_database()
     await in_transaction(connection, checkpointer, "a", undone=True)
     await checkpointer.save(at("a"))
     assert await stored(store) == "a"
@@ -282,10 +281,7 @@ async def test_a_plain_save_after_a_rollback_is_a_save():
 def test_what_was_rolled_back_is_not_saved_with_what_came_after_it(how):
     @virtual
     async def test():
-        database, store = database_store()
-        connection = Connection(database)
-        checkpointer, _ = one(store)
-        await checkpointer.load(QUERY)
+        store, connection, checkpointer = await in_database()
         await in_transaction(connection, checkpointer, "a")
         await in_transaction(connection, checkpointer, "b", undone=True)
         for _ in range(2):
@@ -304,10 +300,7 @@ def test_what_was_rolled_back_is_not_saved_with_what_came_after_it(how):
 
 @virtual
 async def test_another_consumer_is_found_out_although_its_revision_is_ours():
-    database, store = database_store()
-    connection = Connection(database)
-    checkpointer, _ = one(store)
-    await checkpointer.load(QUERY)
+    store, connection, checkpointer = await in_database()
     await in_transaction(connection, checkpointer, "a", undone=True)
     other, _ = one(store)
     await other.load(QUERY)
@@ -320,10 +313,7 @@ async def test_another_consumer_is_found_out_although_its_revision_is_ours():
 
 @virtual
 async def test_closing_leaves_an_open_transaction_alone():
-    database, store = database_store()
-    connection = Connection(database)
-    checkpointer, _ = one(store)
-    await checkpointer.load(QUERY)
+    store, connection, checkpointer = await in_database()
     async with connection.transaction():
         await checkpointer.save(at("a"), on=connection)
         await checkpointer.finish(at("b"))

@@ -26,6 +26,20 @@ def loop_time():
     return asyncio.get_running_loop().time()
 
 
+def hanging():
+    """A call that hangs and takes a second for its clean-up, and what is noted after that."""
+    cleaned = []
+
+    async def hang():
+        try:
+            await pass_time(NEVER)
+        finally:
+            await pass_time(1)
+            cleaned.append(True)
+
+    return hang, cleaned
+
+
 @virtual
 async def test_it_returns_what_the_call_returns_or_raises_what_it_raises():
     runtime, events = watched()
@@ -131,15 +145,7 @@ async def test_a_cancellation_of_ours_reaches_the_call_once_and_comes_out():
 @virtual
 async def test_within_a_cancelled_anyio_scope_the_clean_up_still_runs_to_its_end():
     runtime, _ = watched()
-    cleaned = []
-
-    async def hang():
-        try:
-            await pass_time(NEVER)
-        finally:
-            await pass_time(1)
-            cleaned.append(True)
-
+    hang, cleaned = hanging()
     with anyio.move_on_after(5):
         await supervised(hang, "asking", runtime)
     assert cleaned == [True]
@@ -362,15 +368,7 @@ async def test_a_coroutine_that_is_closed_leaves_no_call_running():
 @virtual
 async def test_a_call_that_is_being_cancelled_already_is_not_cancelled_again():
     runtime, _ = watched()
-    cleaned = []
-
-    async def hang():
-        try:
-            await pass_time(NEVER)
-        finally:
-            await pass_time(1)
-            cleaned.append(True)
-
+    hang, cleaned = hanging()
     waiting = asyncio.create_task(supervised(hang, "asking", runtime))
     await pass_time(1)
     [call] = asyncio.all_tasks() - {asyncio.current_task(), waiting}
