@@ -6,6 +6,7 @@ from typing import Protocol
 
 from ..errors import InvalidArgumentError
 from ..feed.reading import Reading
+from ..feed.versions import times_of
 from ..models import Position
 from ..progress.checkpointer import Checkpointer
 from ..progress.frontier import Frontier
@@ -91,5 +92,6 @@ class PagesSource:
                     moved=page.end_cursor != "",
                     has_next_page=page.has_next_page,
                     size=page.size,
+                    newest=max(times_of(page.entries), default=None),
                 )
                 await self._checkpointer.until_it_answers()

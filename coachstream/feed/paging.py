@@ -6,12 +6,12 @@ streams). So the pager handles all of them. Pure: pages go in, and what to do ne
 """
 
 from collections import deque
-from collections.abc import Hashable, Iterable
-from datetime import datetime
+from collections.abc import Hashable, Iterable, Sequence
 
 from ..errors import CursorLoopError
 from ..wire.pages import Entry, Page
-from .versions import RECENT, StoredVersion, Version, VersionSet, all_stored, key_of, times_of
+from .recent import Batch, RecentVersions
+from .versions import StoredVersion, Version, VersionSet, all_stored, key_of
 
 _FREE_EMPTIES = 2
 """Empty pages in a row that are taken for gaps and cost no wait."""
@@ -33,7 +33,7 @@ class Pager:
         bounded: bool,
         poll_interval: float,
         known: Iterable[Version] = (),
-        recent: Iterable[Version] = (),
+        recent: Sequence[Version] = (),
     ) -> None:
         """Create a pager.
 
@@ -54,10 +54,11 @@ class Pager:
         """Whether the last page was the last one of a bounded query."""
         self.repeated: tuple[Entry, ...] = ()
         """The entries of the last page that came before."""
+        self.batch = Batch(())
+        """All sessions of the last page."""
         self._known = VersionSet(known)
         self._seen = VersionSet()  # what came from beyond the cursor
-        self._recent: deque[Version] = deque(recent, maxlen=RECENT)  # what came last
-        self._latest: datetime | None = None  # the highest time of those
+        self._recent = RecentVersions(recent)  # what came last
         self._bounded = bounded
         self._poll_interval = poll_interval
         self._marks: deque[Hashable] = deque(maxlen=_REMEMBERED)
@@ -73,6 +74,7 @@ class Pager:
             CursorLoopError: the server leads in circles. The pager stays where it was.
         """
         moved = page.end_cursor not in ("", self.cursor)
+        self.batch = Batch(page.entries, page.body)
         new, settled, seen = self._sort_out(page.entries)
         self._refuse_loops(page, new or settled, seen, moved=moved)
         self.moved = moved
@@ -84,7 +86,7 @@ class Pager:
                 self._seen.clear()
         else:
             self._seen.update((*settled, *new))
-        self._recent.extend((*settled, *new)[-RECENT:])
+        self._recent.append(self.batch if new is page.entries else Batch((*settled, *new)))
         if page.has_next_page:
             self._known.discard(settled)
         else:
@@ -96,31 +98,19 @@ class Pager:
     @property
     def remembered(self) -> list[StoredVersion]:
         """The versions that another pager of the same sessions should know as settled."""
-        self.forget_contents()
-        return [*all_stored(self._known), *all_stored(self._recent)]
+        return [*all_stored(self._known), *self._recent.stored()]
 
     def forget_contents(self) -> None:
         """Keep no more of recent versions than it takes to recognise them."""
-        self._recent = deque(all_stored(self._recent), maxlen=RECENT)
+        self._recent.stored()
 
     def _sort_out(
         self, entries: tuple[Entry, ...]
     ) -> tuple[tuple[Entry, ...], tuple[Entry, ...], tuple[Entry, ...]]:
         """Return what is new, what was settled before this pager, and what it has seen."""
-        times = times_of(entries)
-        if not (self._known or self._seen) and len(times) == len(entries) and times:
-            # Usually a page is later than all before, and then nothing on it can be known.
-            if self._latest is None:
-                self._latest = max(times_of(self._recent), default=None)
-            if self._latest is None or min(times) > self._latest:
-                self._latest = max(times)
-                return entries, (), ()
-        self._latest = None  # the highest may be forgotten soon
         new, settled = self._known.split(entries)
         new, seen = self._seen.split(new)
-        # Without a digest, a version is known too little to be dropped wherever it comes.
-        recent = VersionSet(one for one in self._recent if getattr(one, "digest", True))
-        new, repeated = recent.split(new)
+        new, repeated = self._recent.split(new, self.batch.ids)
         return new, settled, (*seen, *repeated)
 
     def _refuse_loops(

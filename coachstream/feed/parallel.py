@@ -190,5 +190,7 @@ class ParallelReader:
             self.until = read.window[1]
         # A server that counts a window's end as part of it sends what lies there twice.
         self.known.update(since(read.window[1], reading.entries))
+        if not settled:
+            return reading
         repeated = (*reading.repeated, *settled)
-        return msgspec.structs.replace(reading, entries=entries, repeated=repeated)
+        return msgspec.structs.replace(reading, entries=entries, batch=None, repeated=repeated)

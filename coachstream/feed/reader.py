@@ -5,7 +5,7 @@ sessions, and when they are settled, is decided above.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Literal, Protocol
 
@@ -95,19 +95,19 @@ class PageReader:
         self.start_at(start)
 
     def start_at(self, start: Position) -> None:
-        self.query, origin = Query.from_wire(start.query), Query.from_wire(start.origin)
+        query, origin = Query.from_wire(start.query), Query.from_wire(start.origin)
         self._cursor_time = start.cursor_time
         self._dead_cursor = start.dead_cursor
         self._watermark = Watermark(start)
         # A window is restarted within its bounds; following may restart anywhere after the origin.
-        self._first = origin.start if self.query.end == origin.end else self.query.start
+        self._first = origin.start if query.end == origin.end else query.start
         self._refused = start.dead_cursor  # last
         self._futile = 0  # restarts in a row that led to the same refusal
         self._age_reported = False
         known, recent = settled_in(start), recent_in(start)
         if start.cursor is None:
             known += recent  # no cursor has passed them, so they come again
-        self._pager = self._new_pager(start.cursor, known=known, recent=recent)
+        self._follow(query, start.cursor, known=known, recent=recent)
 
     @property
     def wait(self) -> float:
@@ -144,7 +144,7 @@ class PageReader:
         self._due = self._clock.monotonic() + pager.pause
         self.ended = pager.ended
         served_at = page.served_at or page.received_at
-        self._watermark.advance(times_of(entries), served_at)
+        newest = self._watermark.advance(times_of(entries), served_at)
         self._runtime.observe(
             PageRead(
                 sessions=len(entries),
@@ -162,9 +162,11 @@ class PageReader:
             moved=pager.moved,
             has_next_page=page.has_next_page,
             size=page.size,
+            batch=pager.batch if entries is page.entries else None,
             query=self.query.wire,
             dead_cursor=self._dead_cursor,
             served_at=served_at,
+            newest=newest,
             disorder=self._watermark.disorder,
         )
 
@@ -233,7 +235,7 @@ class PageReader:
 
     def _without_earlier(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         """Drop what is only read so that pages end elsewhere."""
-        if self.query.start >= self._first:
+        if not self._begins_early:
             return entries
         return tuple(
             entry
@@ -258,19 +260,27 @@ class PageReader:
         if refused:
             self._count_refusal(reason)
         known = self._pager.remembered
-        self.query, self._pager = query, self._new_pager(None, known=known, recent=known)
+        self._follow(query, None, known=known, recent=known)
         self._cursor_time = None
         self._watermark.restart()
         self._runtime.observe(
             CursorExpired(reason=reason, start=query.start, watermark=self._watermark.safe)
         )
 
-    def _new_pager(
-        self, cursor: str | None, *, known: Iterable[Version], recent: Iterable[Version]
-    ) -> Pager:
-        return Pager(
+    def _follow(
+        self,
+        query: Query,
+        cursor: str | None,
+        *,
+        known: Iterable[Version],
+        recent: Sequence[Version],
+    ) -> None:
+        """Read this query from now on, after the cursor."""
+        self.query = query
+        self._begins_early = query.start < self._first
+        self._pager = Pager(
             cursor=cursor,
-            bounded=self.query.bounded,
+            bounded=query.bounded,
             poll_interval=self._poll_interval,
             known=known,
             recent=recent,

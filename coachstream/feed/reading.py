@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from ..wire.pages import Entry
+from .recent import Batch
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,11 +24,15 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     has_next_page: bool = True
     size: int = 0
     """Bytes of the page."""
+    batch: Batch | None = None
+    """The new sessions once more, as they are remembered, if they are the whole page."""
     query: str = ""
     """The query of the page, in its wire form; empty: that of the page before."""
     dead_cursor: str | None = None
     """The cursor that the server refused last."""
     served_at: datetime | None = None
     """The time by which updates in the future are known; None: that is not known."""
+    newest: datetime | None = None
+    """The highest time of the new sessions that does not lie in the future."""
     disorder: timedelta = timedelta()
     """By how much times went back in what was read so far."""

@@ -15,9 +15,6 @@ import msgspec
 from ..models import CoachingSession, Position
 from ..wire.pages import Entry
 
-RECENT = 500
-"""How many of the versions read or settled last are remembered, in case they come again."""
-
 
 class StoredVersion(NamedTuple):
     """What a position keeps of a version."""

@@ -43,20 +43,25 @@ class Watermark:
         """Expect earlier times again, because another query is read."""
         self._highest = None
 
-    def advance(self, times: list[datetime], now: datetime | None) -> None:
-        """Take in the times of a page, in reading order, which was received at ``now``."""
+    def advance(self, times: list[datetime], now: datetime | None) -> datetime | None:
+        """Take in the times of a page, in reading order, which was received at ``now``.
+
+        Returns:
+            The highest of them that does not lie in the future.
+        """
         if not (times := credible(times, now)):
-            return
+            return None
+        newest = max(times)
         self._last.extend(times[-LAST:])
         if self._highest is not None:
             times = [self._highest, *times]
-        highest = times[-1]
-        if times != sorted(times):
-            highest = max(times)
+        highest = max(times[0], newest)
+        if highest - min(times) > self.disorder < MOST_DISORDER and times != sorted(times):
             back = map(sub, accumulate(times, max), times)
             self.disorder = min(max(self.disorder, *back), MOST_DISORDER)
         self._highest = highest
         self.time = highest if self.time is None else max(self.time, highest)
+        return newest
 
 
 def credible(times: list[datetime], now: datetime | None) -> list[datetime]:

@@ -110,9 +110,9 @@ class Transport:
             raise ClosedError("the client is closed")
         url = URL(f"{self._url}{path}?{query}" if query else f"{self._url}{path}", encoded=True)
         request = _Request(method, path, url, limiter, observe or self._runtime.observe)
-        with anyio.CancelScope() as scope:
-            if patience.total is not None:
-                scope.deadline = anyio.current_time() + patience.total
+        if patience.total is None:  # a stream's, which cancels its requests when it closes
+            return await self._retried(request, patience, read)
+        with anyio.move_on_after(patience.total) as scope:
             self._calls.add(scope)
             try:
                 return await self._retried(request, patience, read)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from ..feed.reading import Reading
+from ..feed.recent import Batch, RecentVersions
 from ..feed.versions import (
-    RECENT,
     StoredVersion,
     Version,
     VersionSet,
@@ -85,7 +85,7 @@ class Frontier:
         self._base = start
         self._pages: deque[OpenPage] = deque()
         self._beyond: list[Version] = [*settled_in(start)]
-        self._recent: deque[Version] = deque(recent_in(start), maxlen=RECENT)
+        self._recent = RecentVersions(recent_in(start))
         self._watermark = Watermark(start).time
         self._disorder = start.disorder
         self._dead_cursor = start.dead_cursor
@@ -138,8 +138,8 @@ class Frontier:
     @property
     def position(self) -> Position:
         """What may be saved now: never beyond anything unsettled."""
-        beyond, recent = all_stored(self._beyond), all_stored(self._recent)
-        self._beyond, self._recent = [*beyond], deque(recent, maxlen=RECENT)  # for the next time
+        beyond, recent = all_stored(self._beyond), self._recent.stored()
+        self._beyond = [*beyond]  # for the next time
         ahead = (version for page in self._pages for version in page.settled_versions())
         position = Position(
             query=self._query,
@@ -189,26 +189,24 @@ class Frontier:
             self.size -= reading.size
             if reading.query and reading.query != self._query:
                 self._change_query(reading.query)
-            times = credible(times_of(reading.entries), reading.served_at)
-            newest = max(times, default=None)
             if reading.moved:
                 self._cursor, self._cursor_time = reading.cursor, reading.cursor_time
                 if self._beyond:
-                    self._pass(self._passed_with(reading, newest))
+                    self._pass(self._passed_with(reading))
             else:
                 self._beyond += reading.entries
-            self._recent.extend(reading.entries[-RECENT:])
-            if newest is not None:
+            self._recent.append(reading.batch or Batch(reading.entries))
+            if (newest := reading.newest) is not None:
                 self._watermark = max(newest, self._watermark or newest)
 
-    def _passed_with(self, reading: Reading, newest: datetime | None) -> list[Version]:
+    def _passed_with(self, reading: Reading) -> list[Version]:
         """Return what was settled beyond the cursor, and lies before it after this page.
 
         That is what stands on the page. What has become another version comes no more: its time is
         strictly earlier than the page's, by more than times go back on this server.
         """
         page = VersionSet((*reading.entries, *reading.repeated))
-        before = None if newest is None else newest - self._disorder
+        before = None if reading.newest is None else reading.newest - self._disorder
         return [
             one
             for one in self._beyond
@@ -226,5 +224,5 @@ class Frontier:
         """Remember only as recent what was settled beyond the cursor and now lies before it."""
         # An earlier run may have settled it, on a page of which this run has seen only the rest.
         recent, gone = VersionSet(self._recent), VersionSet(passed)
-        self._recent.extend(one for one in passed if one not in recent)
+        self._recent.append(Batch([one for one in passed if one not in recent]))
         self._beyond = [one for one in self._beyond if one not in gone]

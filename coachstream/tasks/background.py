@@ -34,10 +34,12 @@ class BackgroundTasks:
             raise ClosedError("the client is closed")
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        # Whoever started the task sees its exception, if anyone still waits for it.
-        task.add_done_callback(drop_exception)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        drop_exception(task)  # whoever started the task sees it, if anyone still waits for it
 
     def leave_behind(self, task: asyncio.Future[Any]) -> None:
         """Keep a task that ignores its cancellation alive until it ends; nobody waits for it."""

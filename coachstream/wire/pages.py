@@ -5,9 +5,11 @@ Whatever the bytes are, only this library's errors are raised.
 
 from contextlib import suppress
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
+from ..brief import brief_repr
 from ..errors import MalformedSessionError, UndecodableError
 from ..models import CoachingSession, Model, Pagination
 from .lenient import DECODE_ERRORS, LoosePagination, decode_json, mended, read_time
@@ -26,6 +28,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     has_next_page: bool
     size: int
     """Bytes of the response's body, decompressed."""
+    body: bytes | None = None
+    """The body, if `sessions_page` decodes just these entries from it."""
     received_at: datetime | None = None
     """When the response came, by this machine's clock."""
     served_at: datetime | None = None
@@ -40,6 +44,13 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     def malformed(self) -> tuple[MalformedSessionError, ...]:
         """The errors of the sessions that can't be decoded."""
         return tuple(entry for entry in self.entries if isinstance(entry, MalformedSessionError))
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        fields = [name for name in self.__struct_fields__ if name != "body"]
+        return [(name, getattr(self, name)) for name in fields]
+
+    def __repr__(self) -> str:
+        return brief_repr(type(self), self.__rich_repr__())
 
 
 class _SessionsResponse(Model, frozen=True):
@@ -79,6 +90,7 @@ def sessions_page(
                 end_cursor=page.pagination.end_cursor,
                 has_next_page=page.pagination.has_next_page,
                 size=len(body),
+                body=body,
                 received_at=received_at,
             )
     records, pagination = split_page(body, "a page of sessions")

@@ -233,8 +233,15 @@ MUTATIONS = (
     Mutation(
         "a repeat is dropped though the cursor moved",
         "feed/paging",
-        "        new, repeated = recent.split(new)\n",
+        "        new, repeated = self._recent.split(new, self.batch.ids)\n",
         "        repeated = ()\n",
+        ("tests/feed/test_what_is_served_again.py",),
+    ),
+    Mutation(
+        "what came last is recognised from the bytes of its page",
+        "feed/recent",
+        "sessions_page(self._body).entries, None",
+        "(), None",
         ("tests/feed/test_what_is_served_again.py",),
     ),
     Mutation(

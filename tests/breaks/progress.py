@@ -22,8 +22,8 @@ MUTATIONS = (
     Mutation(
         "sessions before an expired cursor are remembered",
         "progress/frontier",
-        "self._recent.extend(one for one in passed if one not in recent)",
-        "self._recent.extend(())",
+        "self._recent.append(Batch([one for one in passed if one not in recent]))",
+        "pass",
         ("tests/progress/test_frontier.py",),
     ),
     Mutation(
@@ -155,8 +155,8 @@ MUTATIONS = (
     Mutation(
         "a time in the future is no watermark in what is stored",
         "progress/frontier",
-        "            times = credible(times_of(reading.entries), reading.served_at)",
-        "            times = times_of(reading.entries)",
+        "credible(times_of(page.settled()), page.reading.served_at)",
+        "times_of(page.settled())",
         ("tests/progress/test_frontier.py",),
     ),
 )

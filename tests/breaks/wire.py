@@ -80,4 +80,11 @@ MUTATIONS = (
         "    for value in ids[:1]:\n",
         ("tests/wire/test_query.py",),
     ),
+    Mutation(
+        "the repr of a page shows no bytes of it",
+        "wire/pages",
+        'if name != "body"]',
+        "]",
+        ("tests/test_brief.py",),
+    ),
 )

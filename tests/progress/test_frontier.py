@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from coachstream import MalformedSessionError, Position
 from coachstream.feed.reading import Reading
-from coachstream.feed.versions import RECENT
+from coachstream.feed.recent import RECENT
+from coachstream.feed.versions import times_of
+from coachstream.feed.watermark import credible
 from coachstream.models import CoachingSession, Driver
 from coachstream.progress.frontier import Frontier
 
@@ -33,8 +35,11 @@ def session(number):
 
 
 def reading(*numbers, cursor, moved=True, entries=None, **more):
+    entries = tuple(map(session, numbers)) if entries is None else entries
+    newest = max(credible(times_of(entries), more.get("served_at")), default=None)
     return Reading(
-        entries=tuple(map(session, numbers)) if entries is None else entries,
+        entries=entries,
+        newest=newest,
         cursor=cursor,
         cursor_time=at(999),
         moved=moved,

@@ -8,7 +8,7 @@ from coachstream.emulator import Emulator
 from coachstream.emulator.clock import to_ms
 from coachstream.emulator.history import Version
 from coachstream.feed.reader import OVERLAP
-from coachstream.feed.versions import RECENT
+from coachstream.feed.recent import RECENT
 from coachstream.wire import pages
 from coachstream.wire.query import Query
 from tests.guarantees.histories import Recorder, is_before
