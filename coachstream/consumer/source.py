@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ..errors import InvalidArgumentError
 from ..feed.reading import Reading
-from ..feed.versions import times_of
+from ..feed.recent import Batch
 from ..models import Position
 from ..progress.checkpointer import Checkpointer
 from ..progress.frontier import Frontier
@@ -86,12 +86,14 @@ class PagesSource:
             if isinstance(pages, AsyncGenerator):
                 await stack.enter_async_context(aclosing(pages))
             async for page in pages:
+                batch = Batch(page.entries, page.body)
                 yield Reading(
                     entries=page.entries,
+                    batch=batch,
                     cursor=page.end_cursor or None,
                     moved=page.end_cursor != "",
                     has_next_page=page.has_next_page,
                     size=page.size,
-                    newest=max(times_of(page.entries), default=None),
+                    newest=max(batch.times, default=None),
                 )
                 await self._checkpointer.until_it_answers()

@@ -20,7 +20,6 @@ from .versions import (
     recent_in,
     settled_in,
     since,
-    times_of,
     with_versions,
 )
 from .watermark import TOLERANCE
@@ -138,7 +137,7 @@ class BackfillReader:
         passed = timedelta(seconds=self._clock.monotonic() - self._began_at)
         if (server_now := self._server_now()) is not None:
             self._began_no_earlier_than = server_now - passed
-        elif times := times_of(reading.entries):
+        elif times := reading.batch.times:
             before = self._began_no_earlier_than
             began = max(times) - passed
             self._began_no_earlier_than = began if before is None else max(before, began)

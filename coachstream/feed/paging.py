@@ -110,7 +110,7 @@ class Pager:
         """Return what is new, what was settled before this pager, and what it has seen."""
         new, settled = self._known.split(entries)
         new, seen = self._seen.split(new)
-        new, repeated = self._recent.split(new, self.batch.ids)
+        new, repeated = self._recent.split(new, self.batch)
         return new, settled, (*seen, *repeated)
 
     def _refuse_loops(

@@ -17,7 +17,8 @@ from ..errors import ClosedError
 from ..tasks import BackgroundTasks, DetachedTask
 from .reader import PageReader
 from .reading import Reading
-from .versions import VersionSet, since, times_of
+from .recent import Batch
+from .versions import VersionSet, since
 from .windows import Window, Windows
 
 AHEAD = 4 * 1024 * 1024
@@ -167,7 +168,7 @@ class ParallelReader:
         What lies before the page's first session is read as a window of its own: it is empty, if
         the server keeps to the order of time.
         """
-        times = sorted(times_of(reading.entries))
+        times = sorted(reading.batch.times)
         if read.pages or not times or not reading.has_next_page:
             return False
         middle = self._plan.cut_again(read.window, times[0], times[-1])
@@ -193,4 +194,5 @@ class ParallelReader:
         if not settled:
             return reading
         repeated = (*reading.repeated, *settled)
-        return msgspec.structs.replace(reading, entries=entries, batch=None, repeated=repeated)
+        batch = Batch(entries)
+        return msgspec.structs.replace(reading, entries=entries, batch=batch, repeated=repeated)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Literal, Protocol
 
-from ..errors import BadRequestError, CursorExpiredError, MalformedSessionError
+from ..errors import BadRequestError, CursorExpiredError
 from ..models import Position
 from ..tasks import Runtime
 from ..telemetry import CursorAging, CursorExpired, PageRead
@@ -18,7 +18,8 @@ from ..wire.query import Query
 from .fetcher import Fetcher
 from .paging import Pager
 from .reading import Reading
-from .versions import Version, recent_in, settled_in, times_of
+from .recent import Batch
+from .versions import Version, recent_in, settled_in
 from .watermark import Watermark
 
 CURSOR_LIFETIME = timedelta(days=30)
@@ -144,12 +145,13 @@ class PageReader:
         self._due = self._clock.monotonic() + pager.pause
         self.ended = pager.ended
         served_at = page.served_at or page.received_at
-        newest = self._watermark.advance(times_of(entries), served_at)
+        batch = pager.batch if entries is page.entries else Batch(entries)
+        newest = self._watermark.advance(batch.times, served_at)
         self._runtime.observe(
             PageRead(
                 sessions=len(entries),
                 repeated=len(page.entries) - len(entries),
-                malformed=[*map(type, entries)].count(MalformedSessionError),
+                malformed=batch.malformed,
                 size=page.size,
                 has_next_page=page.has_next_page,
             )
@@ -162,7 +164,7 @@ class PageReader:
             moved=pager.moved,
             has_next_page=page.has_next_page,
             size=page.size,
-            batch=pager.batch if entries is page.entries else None,
+            batch=batch,
             query=self.query.wire,
             dead_cursor=self._dead_cursor,
             served_at=served_at,

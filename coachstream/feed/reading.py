@@ -24,8 +24,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     has_next_page: bool = True
     size: int = 0
     """Bytes of the page."""
-    batch: Batch | None = None
-    """The new sessions once more, as they are remembered, if they are the whole page."""
+    batch: Batch
+    """The new sessions once more, as they are remembered."""
     query: str = ""
     """The query of the page, in its wire form; empty: that of the page before."""
     dead_cursor: str | None = None

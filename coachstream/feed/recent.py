@@ -3,10 +3,10 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from operator import attrgetter
 
+from ..errors import MalformedSessionError
 from ..wire.pages import Entry, sessions_page
-from .versions import StoredVersion, Version, VersionSet, all_stored
+from .versions import StoredVersion, Version, VersionSet, all_stored, times_of
 
 RECENT = 500
 """How many of the versions read or settled last are remembered."""
@@ -20,7 +20,7 @@ class Batch:
     processor's caches, which makes reading a fifth slower.
     """
 
-    __slots__ = ("_body", "_versions", "count", "ids")
+    __slots__ = ("_body", "_versions", "count", "malformed", "span", "times")
 
     def __init__(self, versions: Sequence[Version], body: bytes | None = None) -> None:
         """Keep the versions.
@@ -31,7 +31,13 @@ class Batch:
         """
         self.count = len(versions)
         """How many there are."""
-        self.ids = _ids(versions)
+        self.malformed = 0 if body else [*map(type, versions)].count(MalformedSessionError)
+        """How many of them can't be decoded."""
+        self.times = times_of(versions)
+        """The times of those that have one."""
+        complete = len(self.times) == self.count > 0
+        self.span = (min(self.times), max(self.times)) if complete else None
+        """The lowest and the highest time; None: some have no time."""
         self._versions: Sequence[Version] = versions if body is None else ()
         self._body = body
 
@@ -41,6 +47,12 @@ class Batch:
         if self._body is not None:
             self._versions, self._body = sessions_page(self._body).entries, None
         return self._versions
+
+    def may_share_with(self, other: "Batch") -> bool:
+        """Return whether a version can be in both, by the times alone."""
+        if self.span is None or other.span is None:
+            return True
+        return self.span[0] <= other.span[1] and other.span[0] <= self.span[1]
 
 
 class RecentVersions:
@@ -64,14 +76,11 @@ class RecentVersions:
             self._count -= self._batches.popleft().count
 
     def split(
-        self, entries: tuple[Entry, ...], ids: set[str | None]
+        self, entries: tuple[Entry, ...], page: Batch
     ) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
-        """Return the entries that are not among the recent ones, and those that are.
-
-        ``ids`` holds their ids, and perhaps others.
-        """
-        alike = [batch for batch in self._batches if not batch.ids.isdisjoint(ids)]
-        if not alike:
+        """Return the entries of a page that are not among the recent ones, and those that are."""
+        alike = [batch for batch in self._batches if batch.may_share_with(page)]
+        if not (entries and alike):
             return entries, ()
         versions = chain.from_iterable(batch.versions for batch in alike)
         # Without a digest, a version is known too little to be dropped wherever it comes.
@@ -84,14 +93,3 @@ class RecentVersions:
         self._count = 0
         self.append(Batch(versions))
         return versions
-
-
-def _ids(versions: Sequence[Version]) -> set[str | None]:
-    """Return the ids of the versions; None for those that can't be decoded."""
-    try:
-        return {*map(_id, versions)}
-    except AttributeError:
-        return {getattr(version, "id", None) for version in versions}
-
-
-_id = attrgetter("id")

@@ -195,7 +195,7 @@ class Frontier:
                     self._pass(self._passed_with(reading))
             else:
                 self._beyond += reading.entries
-            self._recent.append(reading.batch or Batch(reading.entries))
+            self._recent.append(reading.batch)
             if (newest := reading.newest) is not None:
                 self._watermark = max(newest, self._watermark or newest)
 

@@ -233,7 +233,7 @@ MUTATIONS = (
     Mutation(
         "a repeat is dropped though the cursor moved",
         "feed/paging",
-        "        new, repeated = self._recent.split(new, self.batch.ids)\n",
+        "        new, repeated = self._recent.split(new, self.batch)\n",
         "        repeated = ()\n",
         ("tests/feed/test_what_is_served_again.py",),
     ),

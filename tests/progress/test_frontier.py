@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from coachstream import MalformedSessionError, Position
 from coachstream.feed.reading import Reading
-from coachstream.feed.recent import RECENT
-from coachstream.feed.versions import times_of
+from coachstream.feed.recent import RECENT, Batch
 from coachstream.feed.watermark import credible
 from coachstream.models import CoachingSession, Driver
 from coachstream.progress.frontier import Frontier
@@ -36,9 +35,11 @@ def session(number):
 
 def reading(*numbers, cursor, moved=True, entries=None, **more):
     entries = tuple(map(session, numbers)) if entries is None else entries
-    newest = max(credible(times_of(entries), more.get("served_at")), default=None)
+    batch = Batch(entries)
+    newest = max(credible(batch.times, more.get("served_at")), default=None)
     return Reading(
         entries=entries,
+        batch=batch,
         newest=newest,
         cursor=cursor,
         cursor_time=at(999),
@@ -126,9 +127,7 @@ def test_when_reading_began_again_the_old_cursor_means_nothing():
 def test_malformed_sessions_count_by_what_of_them_can_be_read():
     named = MalformedSessionError("x", raw=b"{}", session_id="m", updated_at_time=at(5))
     frontier = Frontier(START)
-    page = frontier.open(
-        Reading(entries=(named, MalformedSessionError("x", raw=b"")), cursor="c", moved=True)
-    )
+    page = frontier.open(reading(entries=(named, MalformedSessionError("x", raw=b"")), cursor="c"))
     frontier.settle(page, 0)
     assert frontier.position.settled == (("m", at(5)),)
     assert frontier.position.watermark == at(5)
