@@ -28,18 +28,20 @@ class Saver:
         self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self, *, at_once: bool = False) -> None:
-        """Save from now on, until all that is in hand is settled and saved.
-
-        Raises:
-            Exception: the last save failed for good.
-        """
-        if at_once:
-            self._hurry.set()
+    def check(self) -> None:
+        """Raise why the last save failed for good, once; the next one tries again."""
         if self._task is not None and self._task.done():
             task, self._task = self._task, None
             if not task.cancelled():
                 task.result()
+
+    def begin(self, *, at_once: bool = False) -> None:
+        """Save from now on, until all that is in hand is settled and saved.
+
+        After a save that failed for good, nothing is saved until `check` has raised why.
+        """
+        if at_once:
+            self._hurry.set()
         if self._task is None:
             self._task = self._runtime.tasks.start(self._save_regularly())
 
@@ -58,4 +60,5 @@ class Saver:
             if not self._checkpointer.in_transaction:
                 await self._checkpointer.save(self._position())
             if not self._unfinished():
+                self._task = None
                 return

@@ -117,7 +117,7 @@ class StreamSource:
         if self.closed:
             raise StopAsyncIteration
         if self._saver is not None and reading.entries:
-            self._saver.begin()
+            self._saver.begin()  # a failure has to wait, or this reading would be lost
         return reading
 
     @contextmanager
@@ -186,6 +186,7 @@ class StreamSource:
         elif self.closed or self.checkpointer.due or self.checkpointer.in_transaction:
             await self.checkpointer.save(self.position)
         else:  # a save writes the keys of all settled sessions of the page
+            self._saver.check()
             self._saver.begin()
 
     # Loading and saving
@@ -195,6 +196,7 @@ class StreamSource:
         if self._saver is not None:
             if not self._loaded:
                 await self._loading.result(self._load)
+            self._saver.check()
             self._saver.begin(at_once=self._reader.wait > 0)
         if self._saved_by is not None:
             await self._saved_by.until_it_answers()

@@ -42,6 +42,13 @@ MUTATIONS = (
         SAVING,
     ),
     Mutation(
+        "a save that fails for good loses no page that was just read",
+        "sessions/source",
+        "            self._saver.begin()  # a failure",
+        "            self._saver.check()  # a failure",
+        SAVING,
+    ),
+    Mutation(
         "closed streams are not kept",
         "sessions/source",
         "            self._siblings.discard(self)",

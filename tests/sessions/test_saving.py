@@ -11,12 +11,12 @@ import pytest
 from coachstream import RetryPolicy, StaleCheckpointError, StreamState, consume
 from coachstream.checkpoints import MemoryStore
 from coachstream.client import CLOSING
-from coachstream.emulator import World, malformed_session, stall
+from coachstream.emulator import World, malformed_session, slow, stall
 from coachstream.progress.checkpointer import INTERVAL, LAST_SAVE, STORE_TIMEOUT
 from coachstream.tasks.supervision import OVERDUE
 from coachstream.telemetry import CallOverdue, CallReturned, LoadFailed, SaveFailed
 from tests.progress.stores import TroubledStore
-from tests.support.emulated import LONG_AGO, feed
+from tests.support.emulated import LONG_AGO, feed, keys, unlimited
 from tests.support.virtual_time import LoopClock, pass_time, virtual
 
 HOUR = 3600.0
@@ -162,6 +162,34 @@ async def test_a_store_that_is_away_ends_neither_the_loop_nor_its_start():
         assert (stream.health.state, stream.health.failures) == (StreamState.IDLE, 0)
         assert await store.kept() == stream.position
         loop.cancel()
+
+
+@pytest.mark.parametrize("way", ["sessions", "pages"])
+@pytest.mark.parametrize("readers", [1, 3])
+def test_a_save_that_fails_for_good_while_a_page_is_on_its_way_loses_no_page(way, readers):
+    """The loop gets the error once, and goes on: with the page, and with saving."""
+
+    @virtual
+    async def test():
+        store, done, errors = TroubledStore(), [], []
+        more = {"readers": readers}
+        async with feed(world(60), page_size=10, **unlimited()) as (api, client, _):
+            stream = opened(client, store, **more, end_time=api.now)
+            while not stream.closed:
+                try:
+                    async for one in stream if way == "sessions" else stream.pages():
+                        done += [one] if way == "sessions" else one.sessions
+                        if len(done) == 20:
+                            store.error = PermissionError("no")  # time does not mend that
+                            api.faults.extend([slow(3.0)] * 3)
+                except PermissionError as error:
+                    errors.append(error)
+                    store.error = None
+            assert len(errors) == 1
+            assert sorted(keys(done)) == sorted(api.world.latest())
+            assert await store.kept() == stream.position
+
+    test()
 
 
 @virtual
