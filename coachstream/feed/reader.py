@@ -215,6 +215,8 @@ class PageReader:
         pages end elsewhere, and a place that is always refused is no longer between two.
         """
         futile, end = self._again_in_vain, self.query.end
+        if self.query.start == end:
+            return self.query  # a snapshot: from any other start it would be another question
         try:
             safe = self._watermark.safe or (self._first if futile else None)
             if safe is None:

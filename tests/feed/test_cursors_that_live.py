@@ -148,6 +148,24 @@ async def test_a_place_that_is_always_refused_is_passed_by(way, after):
 
 
 @virtual
+@pytest.mark.parametrize("times", [2, 5, 1_000_000])
+async def test_a_snapshot_stays_one_however_often_a_place_in_it_is_refused(times):
+    """Its pages can't end elsewhere: it is read to its end, or fails."""
+    async with feed(quiet(), profile=PLACES, page_size=50, **unlimited()) as (api, client, _):
+        exchange = client._transport._exchange
+        refusing = Refusing(exchange.send, after=2, times=times)
+        exchange.send = refusing  # type: ignore[method-assign]  # the rim
+        stream, got = client.sessions.stream(start_time=api.now, end_time=api.now), []
+        try:
+            got += [key(session) async for session in stream]
+        except CursorExpiredError:
+            assert times > 5
+        else:
+            assert sorted(got) == sorted(api.world.latest())
+        assert len({(one.query["startTime"], one.query["endTime"]) for one in api.requests}) == 1
+
+
+@virtual
 async def test_a_place_that_an_earlier_release_took_for_dead_is_read_on_from():
     """It has kept the dead cursor, and the same one as where to go on."""
     async with feed(quiet(), profile=PLACES, page_size=10, **unlimited()) as (api, client, events):
