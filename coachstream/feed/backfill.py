@@ -74,11 +74,11 @@ class BackfillReader:
 
     async def read(self) -> Reading:
         if self._follower is None:
+            if self._closed:
+                raise ClosedError("the stream is closed")
             windowed = self._windowed = self._windowed or self._open_windows()
             if not windowed.ended:
                 return self._process(await windowed.read(), windowed)
-            if self._closed:
-                raise ClosedError("the stream is closed")
             self._follower = self._open_reader(self._where_to_follow_from(windowed))
         reading = await self._follower.read()
         self.ended = self._follower.ended

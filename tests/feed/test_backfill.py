@@ -10,7 +10,14 @@ from random import Random
 import msgspec
 import pytest
 
-from coachstream import ForbiddenError, InvalidArgumentError, Position, StreamState, consume
+from coachstream import (
+    ClosedError,
+    ForbiddenError,
+    InvalidArgumentError,
+    Position,
+    StreamState,
+    consume,
+)
 from coachstream.checkpoints import MappingStore, MemoryStore
 from coachstream.emulator import (
     Profile,
@@ -230,6 +237,23 @@ async def test_closing_ends_all_that_is_under_way():
         await pass_time(3600)
         assert len(api.requests) == asked
         assert len(asyncio.all_tasks() - before) == 0
+
+
+@virtual
+@pytest.mark.parametrize("steps", range(8))
+async def test_closing_while_the_position_is_loaded_leaves_nothing_under_way(steps):
+    async with feed(past(), page_size=20, **unlimited()) as (api, client, _):
+        stream = client.sessions.backfill(
+            start_time=YEAR_AGO, end_time=BIRTH, name="n", store=MemoryStore()
+        )
+        waiting = asyncio.ensure_future(anext(stream, None))
+        for _ in range(steps):
+            await asyncio.sleep(0)  # noqa: TID251  # one step of the event loop
+        await stream.aclose()
+        asked = len(api.requests)
+        await pass_time(60)
+        assert len(api.requests) == asked
+        assert await waiting is None
 
 
 @virtual
