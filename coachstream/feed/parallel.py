@@ -140,8 +140,8 @@ class ParallelReader:
         return first or self._waiting < AHEAD * self._readers
 
     def _start(self, read: _WindowRead) -> None:
+        read.task.begin(self._read_window(read))  # raises if the client is closed
         read.busy = True
-        read.task.begin(self._read_window(read))
 
     async def _read_window(self, read: _WindowRead) -> None:
         try:

@@ -257,6 +257,21 @@ async def test_closing_while_the_position_is_loaded_leaves_nothing_under_way(ste
 
 
 @virtual
+async def test_steps_after_the_client_was_closed_never_hang():
+    async with feed(past(), page_size=20, latency=1.0, **unlimited()) as (_, client, _):
+        stream = client.sessions.backfill(start_time=YEAR_AGO, end_time=BIRTH)
+        await anext(stream)
+        await client.aclose()
+        errors = 0
+        while errors < 20:
+            try:
+                async with asyncio.timeout(3600):
+                    await anext(stream)
+            except ClosedError:
+                errors += 1
+
+
+@virtual
 async def test_a_time_out_around_a_step_loses_and_repeats_nothing():
     async with feed(past(), page_size=20, latency=7.0, **unlimited()) as (api, client, _):
         stream = client.sessions.backfill(start_time=YEAR_AGO, end_time=BIRTH)
