@@ -102,6 +102,8 @@ class PageReader:
         self._watermark = Watermark(start)
         # A window is restarted within its bounds; following may restart anywhere after the origin.
         self._first = origin.start if query.end == origin.end else query.start
+        self._refusal: BadRequestError | None = None  # of the page that is wanted
+        self._trial: Query | None = None  # what to restart with, if it works
         self._refused = start.dead_cursor  # last
         self._futile = 0  # restarts in a row that led to the same refusal
         self._age_reported = False
@@ -117,12 +119,16 @@ class PageReader:
     async def read(self) -> Reading:
         if reason := self._why_expired():
             self._restart(self._query_with_overlap(), reason)
+        trial, refusal = self._trial, self._refusal
+        query, cursor = (trial, None) if trial else (self.query, self._pager.cursor)
         try:
-            page = await self._fetcher.fetch(self.query, self._pager.cursor, wait=self.wait)
-        except BadRequestError:
-            if self._pager.cursor is None:
-                raise
-            page = await self._fetch_again()
+            page = await self._fetcher.fetch(query, cursor, wait=self.wait)
+        except BadRequestError as error:
+            self._find_out(error)
+            return await self.read()
+        if trial and refusal:
+            self._restart(trial, f"the server refuses it: {refusal.message}", refused=True)
+        self._refusal = None
         return self._process(page)
 
     async def aclose(self) -> None:
@@ -189,24 +195,27 @@ class PageReader:
             self._runtime.observe(CursorAging(days=age / timedelta(days=1)))
         return None
 
-    async def _fetch_again(self) -> Page:
-        """Find out what was wrong, after a page was refused.
+    def _find_out(self, error: BadRequestError) -> None:
+        """Decide how to find out what was wrong, after a page was refused.
 
-        If the same request is now answered, nothing was. If it works without the cursor, that has
-        expired. The words of a 400 are not for programs to read
-        (https://developers.samsara.com/docs/response-codes).
+        First the same is requested again: if that is answered, nothing was. Then a restart: if that
+        works without the cursor, the cursor has expired. The words of a 400 are not for programs to
+        read (https://developers.samsara.com/docs/response-codes). All this is remembered, because a
+        time-out may interrupt it at each step.
+
+        Raises:
+            BadRequestError: the query itself is bad.
         """
-        try:
-            return await self._fetcher.fetch(self.query, self._pager.cursor)
-        except BadRequestError as error:
-            refused = error
-        query = self._query_with_overlap()
-        try:
-            page = await self._fetcher.fetch(query, None)
-        except BadRequestError:
-            raise refused from None  # the query itself is bad
-        self._restart(query, f"the server refuses it: {refused.message}", refused=True)
-        return page
+        refusal, trial = self._refusal, self._trial
+        if self._pager.cursor is None:
+            raise error
+        if refusal is None:
+            self._refusal = error
+        elif trial is None:
+            self._trial = self._query_with_overlap()
+        else:
+            self._refusal = self._trial = None
+            raise refusal from None
 
     def _query_with_overlap(self) -> Query:
         """Return the query to restart with: it begins a little before the watermark.
@@ -259,6 +268,7 @@ class PageReader:
         self._dead_cursor = self._refused = self._pager.cursor
 
     def _restart(self, query: Query, reason: str, *, refused: bool = False) -> None:
+        self._refusal = self._trial = None
         if self._on_expired == "raise":
             raise CursorExpiredError(f"the cursor has expired ({reason}), and on_expired is raise")
         if refused:

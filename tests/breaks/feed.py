@@ -146,10 +146,8 @@ MUTATIONS = (
     Mutation(
         "a refusal is asked about once more",
         "feed/reader",
-        "            return await self._fetcher.fetch(self.query, self._pager.cursor)\n"
-        "        except BadRequestError as error:",
-        "            raise BadRequestError('', status=400)\n"
-        "        except BadRequestError as error:",
+        "            self._refusal = error\n",
+        "            self._refusal, self._trial = error, self._query_with_overlap()\n",
         ("tests/feed/test_cursors_that_live.py",),
     ),
     Mutation(

@@ -148,6 +148,23 @@ async def test_a_place_that_is_always_refused_is_passed_by(way, after):
 
 
 @virtual
+async def test_time_outs_around_steps_keep_no_refused_cursor_from_being_found_out():
+    """It takes three answers, of which a time-out lets only two come."""
+    more: dict[str, Any] = {"profile": PLACES, "page_size": 10, "latency": 0.45}
+    async with feed(quiet(60), **more, **unlimited()) as (api, client, events):
+        exchange = client._transport._exchange
+        refusing = Refusing(exchange.send, after=3, times=1_000_000)
+        exchange.send = refusing  # type: ignore[method-assign]  # the rim
+        stream, got = client.sessions.stream(start_time=LONG_AGO), []
+        for _ in range(100):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    got.append(key(await anext(stream)))
+        assert sorted(got) == sorted(api.world.latest())
+        assert len(deaths(events)) == refusing.refused // 2
+
+
+@virtual
 @pytest.mark.parametrize("times", [2, 5, 1_000_000])
 async def test_a_snapshot_stays_one_however_often_a_place_in_it_is_refused(times):
     """Its pages can't end elsewhere: it is read to its end, or fails."""
