@@ -107,11 +107,9 @@ class StreamSource:
                 reading = await self._reader.read()
         except StreamInUseError:
             raise
-        except ClosedError:
-            if self.closed:
-                raise StopAsyncIteration from None
-            raise
         except Exception as error:
+            if isinstance(error, ClosedError) and self.closed:
+                raise StopAsyncIteration from None
             self._runtime.observe(StreamEnded(error=error))
             raise
         if self.closed:
