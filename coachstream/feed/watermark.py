@@ -72,9 +72,13 @@ def credible(times: list[datetime], now: datetime | None) -> list[datetime]:
 
 
 def _credible(position: Position) -> datetime | None:
-    """Return a position's watermark, unless it lay in the future when it was stored."""
+    """Return a position's watermark, unless it lay in the future when it was stored.
+
+    Only an earlier release, which stored no digests, counted a time in the future. What is settled
+    beyond a cursor that has not moved is later than the cursor as well.
+    """
     watermark, issued = position.watermark, position.cursor_time
-    if watermark is None or issued is None or watermark - issued <= TOLERANCE:
+    if position.digests or not watermark or not issued or watermark - issued <= TOLERANCE:
         return watermark
     times = [time for _, time in (*position.recent, *position.settled)]
     return max(credible(times, issued), default=issued)

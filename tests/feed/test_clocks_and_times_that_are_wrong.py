@@ -98,7 +98,9 @@ async def test_a_place_poisoned_by_an_earlier_release_is_cut():
             got = await follow(stream)
         found = await store.load("n")
         assert found is not None
-        poisoned = msgspec.structs.replace(found.position, watermark=api.now + 400 * DAY)
+        poisoned = msgspec.structs.replace(
+            found.position, watermark=api.now + 400 * DAY, digests=()
+        )
         await store.save("n", poisoned, after=found.revision)
         api.advance(31 * DAY)
         api.world.add_session()
@@ -107,6 +109,26 @@ async def test_a_place_poisoned_by_an_earlier_release_is_cut():
             assert (stream.health.lag or 0) >= 0
         assert set(keys(got)) == api.world.latest()
         assert len(got) == len(set(keys(got)))
+
+
+@virtual
+@pytest.mark.parametrize("cursor", ["empty", "same"])
+@pytest.mark.parametrize("behind", [timedelta(), HOUR], ids=str)
+async def test_a_restart_does_not_move_the_watermark_back(cursor, behind):
+    """Though it is later than the cursor: that has not moved, or was timed by a clock behind."""
+    clock = LeapingClock()
+    clock.leapt = -behind
+    more: dict[str, Any] = {"profile": Profile(caught_up_cursor=cursor), "page_size": 10}
+    async with feed(quiet(35), **more, client={"clock": clock}) as (api, client, _):
+        store = MemoryStore()
+        async with client.sessions.stream(start_time=LONG_AGO, name="n", store=store) as stream:
+            await follow(stream)
+            await pass_time(24 * 3600)
+            api.world.add_session()
+            latest = (await follow(stream))[-1].updated_at_time
+        async with client.sessions.stream(start_time=LONG_AGO, name="n", store=store) as stream:
+            assert await follow(stream) == []
+            assert stream.position.watermark == latest
 
 
 @virtual
