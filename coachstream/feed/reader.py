@@ -101,7 +101,8 @@ class PageReader:
         self._dead_cursor = start.dead_cursor
         self._watermark = Watermark(start)
         # A window is restarted within its bounds; following may restart anywhere after the origin.
-        self._first = origin.start if query.end == origin.end else query.start
+        bounds = origin if query.end == origin.end else query
+        self._first = max(origin.start, bounds.start)  # a restart may have begun before both
         self._refusal: BadRequestError | None = None  # of the page that is wanted
         self._trial: Query | None = None  # what to restart with, if it works
         self._refused = start.dead_cursor  # last

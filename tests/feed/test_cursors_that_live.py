@@ -13,12 +13,14 @@ from coachstream.checkpoints import MemoryStore
 from coachstream.emulator import Profile, World
 from coachstream.emulator.world import DEFAULT_START
 from coachstream.http.exchange import Response
+from coachstream.models import Position
 from coachstream.telemetry import CursorAging, CursorExpired
+from coachstream.wire.query import sessions_query
 from tests.support.emulated import LONG_AGO, feed, key, keys, unlimited
 from tests.support.virtual_time import LeapingClock, LoopClock, pass_time, virtual
 
 PLACES = Profile(cursors="place")
-DAY = timedelta(days=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 WAYS = ["loop", "loop with a store", "backfill", "consume"]
 
 
@@ -283,3 +285,18 @@ async def test_a_death_soon_after_the_start_brings_nothing_from_before_it():
         assert len(deaths(events)) == 1
         assert got == api.world.versions()[5:]
         assert all(request.query["startTime"] >= f"{start:%FT%T}" for request in api.requests)
+
+
+@virtual
+async def test_a_window_that_began_again_before_the_start_brings_nothing_from_before_it():
+    """A place in it was refused each time, so it was begun earlier, and a crash kept that."""
+    world = World(sessions=100, changes_per_hour=0, history=DAY)
+    start, end = DEFAULT_START - 12 * HOUR, DEFAULT_START
+    async with feed(world, page_size=10, **unlimited()) as (_, client, _):
+        origin, store = sessions_query(start_time=start, end_time=end), MemoryStore()
+        begun = origin.within(start - 2 * HOUR, start + HOUR)
+        await store.save("n", Position(query=begun.wire, origin=origin.wire), after=0)
+        stream = client.sessions.backfill(start_time=start, end_time=end, name="n", store=store)
+        got = [session async for session in stream]
+        assert got
+        assert min(session.updated_at_time for session in got) >= start
