@@ -7,7 +7,7 @@ sessions, and when they are settled, is decided above.
 from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Literal, Protocol
+from typing import Literal
 
 from ..errors import BadRequestError, CursorExpiredError
 from ..models import Position
@@ -35,42 +35,6 @@ DAY = 86_400.0
 """Seconds."""
 
 OnExpired = Literal["resume", "raise"]
-
-
-class Reader(Protocol):
-    """What a stream reads from. Not for two tasks at once."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether the last page of a bounded query has been read."""
-        ...
-
-    @property
-    def wait(self) -> float:
-        """Seconds until the next page is requested; 0 or less: at once."""
-        ...
-
-    def start_at(self, start: Position) -> None:
-        """Set the position to read from, before anything is read."""
-        ...
-
-    async def read(self) -> Reading:
-        """Return the next page, when it is time for it.
-
-        If this is cancelled or fails, the reader has not moved: it requests the same page again.
-
-        Raises:
-            CoachStreamError: the request failed, and patience is over.
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Cancel what is under way, and read no more."""
-        ...
-
-    def abandon(self) -> None:
-        """Cancel what is under way without waiting; from any thread."""
-        ...
 
 
 class PageReader:

@@ -1,9 +1,11 @@
-"""What a reader has read: the new sessions of a page, and where to go on after them."""
+"""What a stream reads from, and what comes of it: new sessions, and where to go on after them."""
 
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import msgspec
 
+from ..models import Position
 from ..wire.pages import Entry
 from .recent import Batch
 
@@ -36,3 +38,39 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The highest time of the new sessions that does not lie in the future."""
     disorder: timedelta = timedelta()
     """By how much times went back in what was read so far."""
+
+
+class Reader(Protocol):
+    """What a stream reads from. Not for two tasks at once."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last page of a bounded query has been read."""
+        ...
+
+    @property
+    def wait(self) -> float:
+        """Seconds until the next page is requested; 0 or less: at once."""
+        ...
+
+    def start_at(self, start: Position) -> None:
+        """Set the position to read from, before anything is read."""
+        ...
+
+    async def read(self) -> Reading:
+        """Return the next page, when it is time for it.
+
+        If this is cancelled or fails, the reader has not moved: it requests the same page again.
+
+        Raises:
+            CoachStreamError: the request failed, and patience is over.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Cancel what is under way, and read no more."""
+        ...
+
+    def abandon(self) -> None:
+        """Cancel what is under way without waiting; from any thread."""
+        ...

@@ -9,8 +9,7 @@ from functools import partial
 from ..checkpoints.postgres import Connection
 from ..errors import ClosedError, InvalidArgumentError, MalformedSessionError, StreamInUseError
 from ..feed.health import HealthMonitor
-from ..feed.reader import Reader
-from ..feed.reading import Reading
+from ..feed.reading import Reader, Reading
 from ..models import Position
 from ..progress.checkpointer import LAST_SAVE, Checkpointer
 from ..progress.frontier import Frontier
