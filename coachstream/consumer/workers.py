@@ -115,7 +115,7 @@ class Workers:
         if len(self._workers) < self._concurrency:
             self._starting = True
             worker = self._tasks.start(self._work)
-            self._workers.setdefault(worker, None)
+            self._workers[worker] = None
             worker.add_done_callback(self._worker_ended)
 
     async def _work(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import sys
 from contextlib import suppress
 from functools import partial
 
@@ -384,3 +385,34 @@ async def test_while_handlers_never_wait_progress_is_saved():
 
     await run(pages(many(100), size=100), compute, store=Store())
     assert len(saves) >= 8
+
+
+# Eager tasks
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+@pytest.mark.parametrize("seconds", [0, 0.1])
+def test_a_factory_of_eager_tasks_changes_nothing(seconds):
+    tenant = contextvars.ContextVar("tenant", default="nobody")
+
+    @virtual
+    async def test():
+        asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009  # 3.11 has none
+        running, most, seen = 0, 0, []
+
+        async def handle(one):
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            seen.append(tenant.get())
+            tenant.set(one.id)
+            if seconds:
+                await pass_time(seconds)
+            running -= 1
+
+        report = await run(pages(many(500), size=500), handle, concurrency=200)
+        assert report.handled == 500
+        assert seen == ["nobody"] * 500
+        assert most == (200 if seconds else 1)
+
+    test()
