@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from .errors import CoachStreamError
+from .text import printable, words
+
+LONGEST = 2_000
+"""Characters that are shown of an error's words."""
 
 _PACKAGE = str(Path(__file__).parent)
 
@@ -16,6 +20,11 @@ _PACKAGE = str(Path(__file__).parent)
 def brief_repr(kind: type, fields: Iterable[tuple[str, Any]]) -> str:
     """Return a repr that shows these fields."""
     return f"{kind.__name__}({', '.join(f'{name}={value!r}' for name, value in fields)})"
+
+
+def worded_error(error: BaseException) -> str:
+    """Return the error's kind and words, on one line, whatever they are."""
+    return f"{type(error).__name__}: {printable(words(error), LONGEST)}"
 
 
 def brief_error(error: BaseException) -> str:
@@ -28,5 +37,5 @@ def brief_error(error: BaseException) -> str:
         frame = frame.tb_next
     path = frame.tb_frame.f_code.co_filename if frame is not None else ""
     if isinstance(error, CoachStreamError | OSError) or path.startswith(_PACKAGE):
-        return f"{kind}: {error}"
+        return worded_error(error)
     return f"{kind} in {Path(path).name}:{frame.tb_lineno}" if frame is not None else kind

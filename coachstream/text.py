@@ -15,5 +15,13 @@ def printable(text: str, longest: int = LONGEST) -> str:
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
+def words(error: BaseException) -> str:
+    """Return what an error says; any error can be asked."""
+    try:
+        return str(error)
+    except Exception as failure:  # noqa: BLE001  # an error that can't be described has failed, too
+        return f"(describing it raised {type(failure).__name__})"
+
+
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode()

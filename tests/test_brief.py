@@ -16,6 +16,7 @@ from coachstream import (
     telemetry,
 )
 from coachstream.brief import brief_error
+from coachstream.checkpoints import MemoryStore
 from coachstream.emulator import World, malformed_session
 from coachstream.observers.logging import log_event
 from coachstream.wire import pages
@@ -98,6 +99,57 @@ def test_an_error_is_shown_with_its_words_or_its_place():
     with pytest.raises(UndecodableError) as caught:
         pages.sessions_page(b"[]")
     assert brief_error(caught.value) == f"UndecodableError: {caught.value}"
+
+
+class UnspeakableError(OSError):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (UnspeakableError(), "UnspeakableError: (describing it raised RuntimeError)"),
+        (OSError("\x1b[2J\n" + "x" * 10**7), "OSError: \\x1b[2J xxx"),
+        (OSError("half a pair: \ud83d"), "OSError: half a pair: \\ud83d"),
+    ],
+    ids=["raises", "long", "surrogate"],
+)
+def test_any_error_can_be_shown_on_one_line_printable_and_cut(error, shown, caplog):
+    assert brief_error(error).startswith(shown)
+    for event in (
+        telemetry.SaveFailed(name="n", attempt=1, delay=1, error=error),
+        telemetry.StreamEnded(error=error),
+    ):
+        log_event(event)
+        for line in (caplog.messages[-1], repr(event)):
+            assert shown[:20] in line.replace("\\\\", "\\")
+            assert line.isprintable()
+            assert len(line) < 5_000
+
+
+@pytest.mark.parametrize("error", [UnspeakableError(), OSError("x" * 10**7)])
+def test_a_store_whose_error_cannot_be_spelled_is_asked_again_like_any(error):
+    class Store(MemoryStore):
+        failing = [error] * 3
+
+        async def load(self, name):
+            if self.failing:
+                raise self.failing.pop()
+            return await super().load(name)
+
+    @virtual
+    async def test():
+        async with feed(World(sessions=5, changes_per_hour=0)) as (api, client, _):
+            stream = client.sessions.stream(
+                start_time=LONG_AGO, end_time=api.now, name="n", store=Store()
+            )
+            assert len([one async for one in stream]) == 5
+            assert len(stream.health.last_error or "") < 5_000
+
+    test()
 
 
 def test_the_words_of_a_store_are_shown(caplog):

@@ -8,6 +8,7 @@ import msgspec
 
 from ..brief import brief_repr
 from ..models import CoachingSession
+from ..text import words
 
 LONGEST_ERROR = 10_000
 """Characters that are stored of an error: some texts contain a whole response."""
@@ -84,9 +85,5 @@ class MemoryLedger:
 
 def describe(error: Exception) -> str:
     """Return what a ledger stores of an error, whatever its text is."""
-    try:
-        text = str(error)
-    except Exception as failure:  # noqa: BLE001  # an error that can't be described has failed, too
-        text = f"(describing it raised {type(failure).__name__})"
-    description = f"{type(error).__name__}: {text}"[:LONGEST_ERROR]
+    description = f"{type(error).__name__}: {words(error)}"[:LONGEST_ERROR]
     return description.encode(errors="replace").decode()  # half a surrogate pair can't be stored

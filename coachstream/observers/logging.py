@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import telemetry
 from ..arguments import sync_function
+from ..brief import worded_error
 from ..telemetry import Event, Observer, guarded
 
 _requests = logging.getLogger("coachstream.requests")
@@ -103,7 +104,7 @@ _LINES: dict[type[Event], _Line] = {
         WARNING,
         (
             "checkpoint load failed: %(name)s attempt=%(attempt)d, retrying in %(delay).2f s: "
-            "%(error)r"
+            "%(error)s"
         ),
     ),
     telemetry.SaveFailed: (
@@ -111,7 +112,7 @@ _LINES: dict[type[Event], _Line] = {
         WARNING,
         (
             "checkpoint save failed: %(name)s attempt=%(attempt)d, retrying in %(delay).2f s: "
-            "%(error)r"
+            "%(error)s"
         ),
     ),
     telemetry.HandlerFailed: (
@@ -197,5 +198,5 @@ def _shown(event: Event) -> dict[str, Any]:
     """Return what a line may show: the fields, with errors in brief."""
     fields = dict(event.__rich_repr__())
     if isinstance(event, _OF_A_STORE):
-        fields["error"] = event.error
+        fields["error"] = worded_error(event.error)
     return {"event": event, **fields}

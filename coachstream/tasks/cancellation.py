@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import anyio
 
+from ..brief import worded_error
+
 
 @contextmanager
 def cancellation_first() -> Iterator[None]:
@@ -31,7 +33,7 @@ async def close_after(
     except Exception as failure:
         if error is None:
             raise
-        error.add_note(f"closing {what} failed, too: {failure!r}")
+        error.add_note(f"closing {what} failed, too: {worded_error(failure)}")
 
 
 def _being_cancelled() -> bool:

@@ -133,9 +133,9 @@ MUTATIONS = (
     ),
     Mutation(
         "an error whose text raises can be stored",
-        "consumer/ledger",
-        "        text = str(error)\n    except Exception as failure:",
-        "        text = str(error)\n    except KeyError as failure:",
+        "text",
+        "        return str(error)\n    except Exception as failure:",
+        "        return str(error)\n    except KeyError as failure:",
         FAILURES,
     ),
     Mutation(
