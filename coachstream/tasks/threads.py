@@ -76,11 +76,12 @@ class SerialThread:
             self._begin_empty()
         future: Future[T] = Future()
         with self._lock:
+            if not self._running:
+                # Where there can't be another thread, this raises, and nothing has changed.
+                threading.Thread(target=self._work, name="coachstream", daemon=True).start()
+                self._running = True
             left = (one for one in self._waiting if not one[0].cancelled())
             self._waiting = deque([*left, (future, work)])
-            if not self._running:
-                self._running = True
-                threading.Thread(target=self._work, name="coachstream", daemon=True).start()
         return future
 
     def _begin_empty(self) -> None:

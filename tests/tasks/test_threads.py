@@ -179,6 +179,20 @@ async def test_no_thread_is_left_when_there_is_nothing_to_do():
     await until(lambda: len(ours()) <= before)
 
 
+async def test_a_thread_that_could_not_be_started_is_started_by_the_next_call(monkeypatch):
+    thread, done = SerialThread(), []
+
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            await thread.run(lambda: done.append(1))
+    await thread.run(lambda: done.append(2), within=10)
+    assert done == [2]
+
+
 def test_a_thread_that_ends_after_its_loop_logs_nothing(stuck, caplog):
     thread = SerialThread()
 
