@@ -1,7 +1,7 @@
 """Opens the store that a URL or a mapping stands for."""
 
 from collections.abc import AsyncIterator, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import cast
 
 from ..errors import InvalidArgumentError
@@ -53,11 +53,10 @@ def open_store(store: StoreLike) -> CheckpointStore:
 async def opened(store: StoreLike) -> AsyncIterator[CheckpointStore]:
     """Yield what `open_store` returns; close it at the end, but not a store that was passed in."""
     found = open_store(store)
-    try:
-        yield found
-    finally:
+    async with AsyncExitStack() as stack:
         if found is not store and isinstance(found, Store):
-            await found.aclose()
+            await stack.enter_async_context(found)
+        yield found
 
 
 def _from_url(url: str) -> Store:

@@ -8,6 +8,7 @@ import anyio
 
 from ..errors import ClosedError
 from ..models import Position
+from ..tasks import close_after
 from .encoding import Checkpoint, encode
 from .names import checked_name
 from .stored import Stored, restore
@@ -60,7 +61,7 @@ class Store(ABC):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.aclose()
+        await close_after(error, self.aclose, "the store")
 
     def _check_open(self) -> None:
         if self._closed:

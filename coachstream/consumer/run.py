@@ -10,7 +10,7 @@ from ..feed.reading import Reading
 from ..models import CoachingSession
 from ..progress.checkpointer import INTERVAL, LAST_SAVE, Checkpointer
 from ..progress.frontier import OpenPage
-from ..tasks import Runtime, close_all
+from ..tasks import Runtime, close_after, close_all
 from ..tasks.supervision import CLEANUP
 from ..telemetry import ConsumerStopped, HandlersRecovered, HandlersStalled, ReadingPaused
 from .bounds import Bounds
@@ -72,8 +72,8 @@ class Consumer:
         """Consume the source to its end."""
         try:
             frontier = await self._source.begin_with(self._checkpointer, self._stop_reading)
-        except BaseException:
-            await self._checkpointer.finish(None)
+        except BaseException as error:
+            await close_after(error, partial(self._checkpointer.finish, None), "the store")
             raise
         self._frontier = frontier
         self._dead_cursor = frontier.position.dead_cursor

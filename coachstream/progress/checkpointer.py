@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TypeVar
 
@@ -185,16 +186,15 @@ class Checkpointer:
             raise self._last_failure or late from None
 
     async def _finish(self, position: Position | None) -> None:
-        try:
+        async with AsyncExitStack() as stack:
+            if isinstance(self._given, str) and isinstance(self._store, Store):
+                await stack.enter_async_context(self._store)  # it was opened here
             # The caller's transaction may be open; it decides about the save in it.
             if position is not None and not self.in_transaction:
                 with anyio.move_on_after(LAST_SAVE - CLOSE_STORE) as scope:
                     await self.save(position)
                 if scope.cancelled_caught:
                     raise TimeoutError(f"the last save of {self._name!r} did not end in time")
-        finally:
-            if isinstance(self._given, str) and isinstance(self._store, Store):
-                await self._store.aclose()  # it was opened here
 
     async def _patiently(
         self, call: Callable[[], Awaitable[T]], event: type[SaveFailed] | type[LoadFailed]

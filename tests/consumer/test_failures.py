@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from coachstream import (
+    CorruptCheckpointError,
     FileLedger,
     MemoryLedger,
     RetryPolicy,
@@ -14,7 +15,7 @@ from coachstream import (
     TooManyFailuresError,
     replay,
 )
-from coachstream.checkpoints import MemoryStore
+from coachstream.checkpoints import MemoryStore, opening
 from coachstream.consumer.failures import HANDFUL
 from coachstream.consumer.ledger import LONGEST_ERROR
 from coachstream.telemetry import ConsumerStopped, HandlerFailed
@@ -74,6 +75,38 @@ async def test_what_the_ledger_did_not_take_is_not_counted_as_given_up():
             observer=events.append,
         )
     assert (stopped(events).given_up, stopped(events).unsettled) == (0, 1)
+
+
+class WithoutEnd(MemoryStore):
+    """A store that hangs while it loads, and whose closing fails."""
+
+    async def _load(self, name):
+        await pass_time(1e9)
+
+    async def _close(self):
+        raise OSError("closing failed")
+
+
+@virtual
+async def test_a_cancellation_while_loading_is_not_replaced_by_a_failure_to_close(monkeypatch):
+    monkeypatch.setattr(opening, "MemoryStore", WithoutEnd)
+    running = asyncio.ensure_future(run(pages([session(1)]), AsyncMock(), store="memory:"))
+    await pass_time(1)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+@virtual
+async def test_an_error_while_loading_is_not_replaced_either(monkeypatch):
+    class Corrupt(WithoutEnd):
+        async def _load(self, name):
+            raise CorruptCheckpointError("damaged")
+
+    monkeypatch.setattr(opening, "MemoryStore", Corrupt)
+    with pytest.raises(CorruptCheckpointError, match="damaged") as raised:
+        await run(pages([session(1)]), AsyncMock(), store="memory:")
+    assert raised.value.__notes__ == ["closing the store failed, too: OSError: closing failed"]
 
 
 # Errors that can't be spelled

@@ -20,6 +20,7 @@ from coachstream.checkpoints import (
     Store,
     open_store,
     opened,
+    opening,
 )
 from coachstream.checkpoints.drivers import without_secrets
 from coachstream.errors import ClosedError, InvalidArgumentError
@@ -121,6 +122,19 @@ async def test_a_store_that_was_opened_is_closed():
         assert await store.load("payroll") is None
     with pytest.raises(ClosedError):
         await store.load("payroll")
+
+
+@pytest.mark.parametrize("store", ["memory:", "itself"])
+async def test_your_own_error_is_not_replaced_by_a_failure_to_close(store, monkeypatch):
+    class Fails(MemoryStore):
+        async def _close(self):
+            raise OSError("closing failed")
+
+    monkeypatch.setattr(opening, "MemoryStore", Fails)
+    with pytest.raises(KeyError, match="mine") as raised:
+        async with Fails() if store == "itself" else opened(store):
+            raise KeyError("mine")
+    assert raised.value.__notes__ == ["closing the store failed, too: OSError: closing failed"]
 
 
 async def test_a_store_that_was_passed_in_is_not_closed():

@@ -12,7 +12,7 @@ from coachstream import (
     SaveRolledBackError,
     StaleCheckpointError,
 )
-from coachstream.checkpoints import MemoryStore
+from coachstream.checkpoints import MemoryStore, opening
 from coachstream.progress.checkpointer import LAST_SAVE, STORE_TIMEOUT, Checkpointer
 from coachstream.telemetry import CallOverdue, CheckpointSaved, LoadFailed, SaveFailed
 from coachstream.wire.query import Query
@@ -182,6 +182,21 @@ async def test_the_last_save_takes_no_longer_than_its_bound_and_says_what_failed
     with pytest.raises(TimeoutError, match="the last save of 'x' did not end in time"):
         await checkpointer.finish(at("a"))
     assert LoopClock().monotonic() - began <= LAST_SAVE + 0.1
+
+
+@virtual
+async def test_what_the_last_save_raised_is_not_replaced_by_a_failure_to_close(monkeypatch):
+    class Fails(TroubledStore):
+        async def _close(self):
+            raise OSError("closing failed")
+
+    monkeypatch.setattr(opening, "MemoryStore", Fails)
+    checkpointer, _ = one("memory:")
+    await checkpointer.load(QUERY)
+    await checkpointer._store.save("x", at("other"), after=0)
+    with pytest.raises(StaleCheckpointError) as raised:
+        await checkpointer.finish(at("a"))
+    assert raised.value.__notes__ == ["closing the store failed, too: OSError: closing failed"]
 
 
 @virtual
