@@ -50,7 +50,7 @@ class StreamState(StrEnum):
     """What it does should long have ended: something is wrong that no error has shown. This may be
     a store, a callback, or a consumer's handlers."""
     STOPPED = "stopped"
-    """It has reached its end time, was closed, or failed."""
+    """It has reached its end time, was closed, or failed. What was read may still be handled."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,7 +228,7 @@ class HealthMonitor:
 
     def _state_now(self, now: float) -> tuple[StreamState, float]:
         """Return the state and when it began: the worst of all that is known."""
-        if self._ended:
+        if self._ended and self._handlers.since is None:  # a consumer's may go on after the end
             return self._state, self._since
         for trouble in (self._calls, self._handlers):
             if trouble.since is not None:

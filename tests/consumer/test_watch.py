@@ -55,6 +55,25 @@ async def test_handlers_that_never_end_are_reported_while_the_feed_is_quiet():
 
 
 @virtual
+async def test_handlers_that_never_end_are_reported_after_the_end_of_the_stream():
+    async with feed(World(sessions=3, changes_per_hour=0)) as (api, client, _):
+        stream, released = client.sessions.stream(start_time=LONG_AGO, end_time=api.now), []
+
+        async def hang(one):
+            while not released:
+                await pass_time(1)
+
+        running = asyncio.ensure_future(run(stream, hang))
+        await pass_time(STALLED - LOOK)
+        assert state(stream) is StreamState.STOPPED
+        await pass_time(2 * LOOK)
+        assert state(stream) is StreamState.STALLED
+        released.append(True)
+        await running
+        assert state(stream) is StreamState.STOPPED
+
+
+@virtual
 async def test_one_that_hangs_is_reported_while_others_are_handled():
     async def endless():
         for number in range(10_000):

@@ -94,7 +94,10 @@ def consumer_stopped(error):
         ([read(), HANDLERS, HANDLERS, CaughtUp(delay=5)], StreamState.STALLED, 2),
         ([read(), HANDLERS, RECOVERED], StreamState.FOLLOWING, 1),
         ([read(), HANDLERS, consumer_stopped(None)], StreamState.FOLLOWING, 1),
-        ([read(), SAVE_FAILED, OVERDUE, HANDLERS, StreamEnded()], StreamState.STOPPED, 5),
+        ([read(), SAVE_FAILED, OVERDUE, StreamEnded()], StreamState.STOPPED, 4),
+        ([read(), StreamEnded(), HANDLERS], StreamState.STALLED, 3),
+        ([read(), StreamEnded(), HANDLERS, RECOVERED], StreamState.STOPPED, 2),
+        ([read(), StreamEnded(), HANDLERS, consumer_stopped(None)], StreamState.STOPPED, 2),
     ],
 )
 def test_events_add_up_to_a_state(events, state, since):
@@ -164,7 +167,7 @@ def test_a_page_read_while_the_next_is_on_its_way_hides_no_stall():
 
 def test_what_is_still_under_way_after_the_end_does_not_bring_it_back():
     one = monitor(read(), StreamEnded(error=ConnectError("x")))
-    for event in (STARTED, RETRY, read(), SAVE_FAILED, OVERDUE, HANDLERS):
+    for event in (STARTED, RETRY, read(), SAVE_FAILED, OVERDUE):
         one.note(event, 3)
     assert health(one, now=1e9).state == StreamState.STOPPED
 
