@@ -1,7 +1,6 @@
 """Loads and saves the position under one name in a store; it never moves backwards."""
 
 import asyncio
-import itertools
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -13,17 +12,13 @@ from ..checkpoints import Checkpoint, PostgresStore, Store, StoreLike, open_stor
 from ..checkpoints.names import checked_name
 from ..checkpoints.postgres import Connection
 from ..checkpoints.stored import damaged, overtaken
-from ..errors import (
-    CoachStreamError,
-    InvalidArgumentError,
-    QueryMismatchError,
-    StaleCheckpointError,
-)
+from ..errors import InvalidArgumentError, QueryMismatchError, StaleCheckpointError
 from ..models import Position
 from ..retry import RetryPolicy
 from ..tasks import Runtime, close_all, supervised
 from ..telemetry import CheckpointSaved, LoadFailed, SaveFailed
 from ..wire.query import Query
+from .patience import Asking
 from .revisions import Revisions
 
 STORE_TIMEOUT = 30.0
@@ -34,22 +29,6 @@ CLOSE_STORE = 1.0
 """Seconds of those that are left to close the store if the last save fails until then."""
 INTERVAL = 1.0
 """Seconds between two saves at least, while there is always something to save."""
-
-HOPELESS = (
-    CoachStreamError,
-    # The store, or what it was given, is wrong:
-    AssertionError,
-    AttributeError,
-    FileNotFoundError,
-    ImportError,
-    IsADirectoryError,
-    NameError,
-    NotADirectoryError,
-    NotImplementedError,
-    PermissionError,
-    TypeError,
-)
-"""What a store raises that time does not mend, so that it is raised at once."""
 
 T = TypeVar("T")
 
@@ -69,11 +48,11 @@ class Checkpointer:
         self._name = checked_name(name)
         self._runtime = runtime
         self._clock = runtime.clock
-        self._retry = retry or RetryPolicy()
+        self._asking = Asking(retry or RetryPolicy(), runtime)
         self.place = store if isinstance(store, str) else id(store), self._name
         """The same for everything that saves under this name in this store."""
-        self._patience = self._retry.for_a_stream()
         self._revisions = Revisions(name)
+        self._loaded = False
         self._saved: Position | None = None
         self._saved_at = float("-inf")
         self._last_failure: Exception | None = None
@@ -114,6 +93,7 @@ class Checkpointer:
             Exception: what the store raised, if that can't mend or patience is over.
         """
         found = await self._patiently(self._load, LoadFailed)
+        self._loaded = True
         if found is None:
             self._revisions.stored(None)
             return Position(query=asked.wire, origin=asked.wire)
@@ -164,6 +144,11 @@ class Checkpointer:
                 )
             )
 
+    @property
+    def answers(self) -> bool:
+        """Whether the store does not fail at the moment."""
+        return self._answers.is_set()
+
     async def until_it_answers(self) -> None:
         """Wait while the store fails, so that what is settled but not saved stays bounded."""
         await self._answers.wait()
@@ -173,6 +158,7 @@ class Checkpointer:
     ) -> None:
         """Save for the last time, close the store, and at the same time what else is given.
 
+        Nothing is saved over a position that was never loaded.
         All of it takes no longer than `LAST_SAVE`. Cancellations are raised when it is over.
 
         Raises:
@@ -184,13 +170,15 @@ class Checkpointer:
             await close_all(closers, self._runtime, within=LAST_SAVE)
         except TimeoutError as late:
             raise self._last_failure or late from None
+        finally:
+            self._asking.stop()  # whoever else waits for the store learns what is wrong with it
 
     async def _finish(self, position: Position | None) -> None:
         async with AsyncExitStack() as stack:
             if isinstance(self._given, str) and isinstance(self._store, Store):
                 await stack.enter_async_context(self._store)  # it was opened here
             # The caller's transaction may be open; it decides about the save in it.
-            if position is not None and not self.in_transaction:
+            if position is not None and self._loaded and not self.in_transaction:
                 with anyio.move_on_after(LAST_SAVE - CLOSE_STORE) as scope:
                     await self.save(position)
                 if scope.cancelled_caught:
@@ -200,32 +188,21 @@ class Checkpointer:
         self, call: Callable[[], Awaitable[T]], event: type[SaveFailed] | type[LoadFailed]
     ) -> T:
         """Return what the call returns; while the store fails, wait and call again."""
-        failing_since: float | None = None
+
+        def report(attempt: int, delay: float, error: Exception) -> None:
+            self._last_failure = error
+            self._answers.clear()
+            self._runtime.observe(event(name=self._name, attempt=attempt, delay=delay, error=error))
+
         try:
-            for attempt in itertools.count(1):
-                try:
-                    result = await call()
-                except Exception as error:
-                    self._last_failure = error
-                    now = self._clock.monotonic()
-                    failing_since = now if failing_since is None else failing_since
-                    delay = self._retry.delay(attempt, self._runtime.random)
-                    failing_for = now + delay - failing_since
-                    if isinstance(error, HOPELESS) or self._patience.is_over(
-                        attempt=attempt, failing_for=failing_for
-                    ):
-                        raise
-                    self._answers.clear()
-                    self._runtime.observe(
-                        event(name=self._name, attempt=attempt, delay=delay, error=error)
-                    )
-                    await self._clock.sleep(delay)
-                else:
-                    self._last_failure = None
-                    return result
-            raise AssertionError("counting never ends")
+            result = await self._asking.ask(call, report)
+        except Exception as error:
+            self._last_failure = error
+            raise
         finally:
             self._answers.set()
+        self._last_failure = None
+        return result
 
     async def _save(self, position: Position) -> None:
         if self.in_transaction:

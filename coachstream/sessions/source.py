@@ -63,7 +63,7 @@ class StreamSource:
         """Where the position is saved."""
         self._reader = reader
         self._runtime = runtime
-        self._loading: DetachedTask[None] = DetachedTask(runtime.tasks)
+        self._store_wait: DetachedTask[None] = DetachedTask(runtime.tasks)
         self._loaded = False
         self._siblings = siblings  # streams of the client that have loaded and will save
         self._event_loop: asyncio.AbstractEventLoop | None = None
@@ -192,11 +192,11 @@ class StreamSource:
         """Load the position before the first page; later save before a wait."""
         if self._saver is not None:
             if not self._loaded:
-                await self._loading.result(self._load)
+                await self._store_wait.result(self._load)
             self._saver.check()
             self._saver.begin(at_once=self._reader.wait > 0)
-        if self._saved_by is not None:
-            await self._saved_by.until_it_answers()
+        if self._saved_by is not None and not self._saved_by.answers:
+            await self._store_wait.result(self._saved_by.until_it_answers)
 
     async def _load(self) -> None:
         """Load the position, and take it over from earlier streams of this client."""
@@ -240,19 +240,19 @@ class StreamSource:
 
     async def _finish(self) -> None:
         if self.checkpointer is None or self._saver is None:
-            await close_all([self._reader.aclose], self._runtime, within=LAST_SAVE)
+            closers = (self._store_wait.cancel, self._reader.aclose)
+            await close_all(closers, self._runtime, within=LAST_SAVE)
             return
-        saves = self._loaded and not self.overtaken
         await self.checkpointer.finish(
-            self.position if saves else None,
-            self._loading.cancel,
+            None if self.overtaken else self.position,
+            self._store_wait.cancel,
             self._saver.stop,
             self._reader.aclose,
         )
 
     def abandon(self) -> None:
         """Close without waiting; from any thread, such as a garbage collector's."""
-        self._loading.abandon()
+        self._store_wait.abandon()
         self._reader.abandon()
         self.dropped = True
         if self._event_loop is not None and not self.closed:
@@ -274,7 +274,7 @@ class StreamSource:
     ) -> Frontier:
         """Load the position; return the frontier, which the caller settles from now on.
 
-        ``on_close`` is called when somebody closes the stream.
+        ``on_close`` is called when somebody closes the stream, which also ends the loading.
         """
         if self.checkpointer is not None:
             raise InvalidArgumentError("stream", "give name and store to consume(), not to it")
@@ -283,7 +283,13 @@ class StreamSource:
         self.used = True
         self._on_close = on_close
         self._saved_by = checkpointer
-        await self._resume(checkpointer)
+        try:
+            await self._store_wait.result(partial(self._resume, checkpointer))
+        except ClosedError:
+            if not self.closed:
+                raise
+        finally:
+            await self._store_wait.cancel()
         return self.frontier
 
     async def readings(self) -> AsyncGenerator[Reading, None]:

@@ -72,14 +72,14 @@ MUTATIONS = (
     Mutation(
         "a stream that was overtaken spoils nothing",
         "sessions/source",
-        "        saves = self._loaded and not self.overtaken",
-        "        saves = self._loaded",
+        "            None if self.overtaken else self.position,",
+        "            self.position,",
         SAVING,
     ),
     Mutation(
         "what is handled and not saved stays bounded",
         "sessions/source",
-        "            await self._saved_by.until_it_answers()",
+        "            await self._store_wait.result(self._saved_by.until_it_answers)",
         "            pass",
         SAVING,
     ),

@@ -11,12 +11,14 @@ from unittest.mock import AsyncMock
 import pytest
 
 from coachstream import (
+    ClosedError,
     ConnectError,
     InvalidArgumentError,
     MalformedSessionError,
     MemoryLedger,
     OnFailure,
     Page,
+    Position,
     QueryMismatchError,
     Retry,
     RetryPolicy,
@@ -35,6 +37,7 @@ from coachstream.telemetry import (
     SessionGivenUp,
 )
 from tests.consumer.running import pages, run, session
+from tests.progress.stores import TroubledStore
 from tests.support.emulated import LONG_AGO, feed, key, keys
 from tests.support.virtual_time import LoopClock, pass_time, virtual
 
@@ -496,6 +499,60 @@ async def test_closing_a_stream_that_has_ended_stops_its_consumer_too():
         await pass_time(60)
         await stream.aclose()
         assert (await running).unsettled == 10
+
+
+@virtual
+async def test_closing_the_stream_stops_a_consumer_whose_position_can_not_be_loaded():
+    async with feed(World(sessions=10, changes_per_hour=0)) as (_, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        store, events, kept = TroubledStore(), [], Position(query="q", origin="q", cursor="kept")
+        await store.save("test", kept, after=0)
+        store.error = OSError("away")
+        running = asyncio.ensure_future(
+            run(stream, AsyncMock(), store=store, observer=events.append)
+        )
+        await pass_time(60)
+        await stream.aclose()
+        assert (await running).handled == 0
+        assert isinstance(events[-1], ConsumerStopped)
+        store.error = None
+        assert await store.kept("test") == kept
+
+
+@pytest.mark.parametrize("fails", ["load", "save"])
+def test_closing_the_client_stops_a_consumer_whose_store_fails(fails):
+    class Fails(TroubledStore):
+        async def load(self, name):
+            return await super().load(name) if fails == "load" else None
+
+    @virtual
+    async def test():
+        async with feed(World(sessions=50, changes_per_hour=0), page_size=10) as (_, client, _):
+            stream, store = client.sessions.stream(start_time=LONG_AGO), Fails()
+            store.error = OSError("away")
+            running = asyncio.ensure_future(run(stream, AsyncMock(), store=store))
+            await pass_time(60)
+            await client.aclose()
+            with pytest.raises(ClosedError):
+                await running
+
+    test()
+
+
+@virtual
+async def test_cancelled_while_it_loads_it_leaves_no_task_behind():
+    async with feed(World(sessions=10, changes_per_hour=0)) as (_, client, _):
+        before = asyncio.all_tasks()
+        store = TroubledStore()
+        store.hangs = True
+        running = asyncio.ensure_future(
+            run(client.sessions.stream(start_time=LONG_AGO), AsyncMock(), store=store)
+        )
+        await pass_time(1)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert asyncio.all_tasks() == before
 
 
 @virtual

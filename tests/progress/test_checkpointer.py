@@ -172,16 +172,26 @@ async def test_waiting_for_the_store_ends_when_nobody_asks_it_any_more():
 async def test_the_last_save_takes_no_longer_than_its_bound_and_says_what_failed():
     store = TroubledStore()
     checkpointer, _ = one(store)
+    await checkpointer.load(QUERY)
     store.error = OSError("disk full")
     with pytest.raises(OSError, match="disk full"):
         await checkpointer.finish(at("a"))
     assert LoopClock().monotonic() <= LAST_SAVE
-    store.error, store.hangs = None, True
-    began = LoopClock().monotonic()
+    store.error = None
     checkpointer, _ = one(store)
+    await checkpointer.load(QUERY)
+    store.hangs, began = True, LoopClock().monotonic()
     with pytest.raises(TimeoutError, match="the last save of 'x' did not end in time"):
         await checkpointer.finish(at("a"))
     assert LoopClock().monotonic() - began <= LAST_SAVE + 0.1
+
+
+@virtual
+async def test_nothing_is_saved_over_a_position_that_was_not_loaded():
+    store = TroubledStore()
+    checkpointer, _ = one(store)
+    await checkpointer.finish(at("a"))
+    assert await store.load("x") is None
 
 
 @virtual
@@ -208,6 +218,7 @@ async def test_cancellations_wait_for_the_last_save():
 
     store = Slow()
     checkpointer, _ = one(store)
+    await checkpointer.load(QUERY)
     finishing = asyncio.create_task(checkpointer.finish(at("a")))
     for _ in range(3):
         await pass_time(0.5)

@@ -302,6 +302,28 @@ async def test_a_save_that_hangs_is_readable():
 
 
 @virtual
+async def test_closing_ends_an_ack_that_waits_for_the_store():
+    store = TroubledStore()
+    async with feed(world()) as (_, client, _):
+        stream = opened(client, store)
+        await take(stream, 1)
+        store.error = OSError("away")
+        acks = [asyncio.ensure_future(stream.ack()) for _ in range(2)]
+        await pass_time(HOUR)
+        assert not any(ack.done() for ack in acks)
+        with pytest.raises(OSError, match="away"):
+            await client.aclose()
+        for ack in acks:
+            with pytest.raises(OSError, match="away"):
+                await ack
+        with pytest.raises(OSError, match="away"):
+            await stream.ack()
+        store.error = None
+        await stream.ack()
+        assert (await store.kept()).settled
+
+
+@virtual
 async def test_a_callback_that_hangs_is_reported_and_readable_as_stalled():
     released = asyncio.Event()
 
