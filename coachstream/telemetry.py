@@ -148,6 +148,18 @@ class LoopBlocked(Event, frozen=True, kw_only=True):
     """Seconds by which a wait took too long."""
 
 
+class LedgerFailed(Event, frozen=True, kw_only=True):
+    """A ledger did not take a session; the next try follows in ``delay`` seconds."""
+
+    name: str
+    """The consumer's name."""
+    session_id: str | None
+    attempt: int
+    """The try that failed; 1 for the first."""
+    delay: float
+    error: Exception
+
+
 class HandlersStalled(Event, frozen=True, kw_only=True):
     """A consumer's handler does not end, or the first unsettled session is not settled.
 

@@ -55,6 +55,13 @@ EVENTS = [
     (telemetry.CallOverdue(what="saving", seconds=30), "feed", logging.WARNING),
     (telemetry.CallReturned(what="saving", seconds=40), "feed", logging.INFO),
     (
+        telemetry.LedgerFailed(
+            name="n", session_id="s", attempt=2, delay=1, error=OSError("disk full")
+        ),
+        "consumer",
+        logging.WARNING,
+    ),
+    (
         telemetry.HandlersStalled(name="n", seconds=60, running=2, unsettled=5),
         "consumer",
         logging.WARNING,

@@ -21,6 +21,7 @@ from ..errors import InvalidArgumentError
 from ..models import CoachingSession
 from ..observers.logging import checked_observer
 from ..progress.checkpointer import Checkpointer
+from ..progress.patience import Asking
 from ..retry import RetryPolicy
 from ..sessions.stream import PageStream, SessionStream
 from ..tasks import BackgroundTasks, Runtime
@@ -79,7 +80,8 @@ async def consume(
         on_failure: What to do when ``retry`` allows no more attempts; see `OnFailure`.
         retry: How often a handler is tried: by default five times, with growing waits that begin
             at one second.
-        ledger: Where skipped and parked sessions are kept; needed to park.
+        ledger: Where skipped and parked sessions are kept; needed to park. While it fails, it is
+            asked again, as the store is; that session stays unsettled meanwhile.
         failure_ratio: The share of the last 50 sessions, or of those since the start, that may be
             skipped or parked, five in any case at the start. Beyond it the consumer stops, because
             more than these sessions must be wrong.
@@ -111,6 +113,8 @@ async def consume(
         observe=source.observing(observe),
         tasks=BackgroundTasks(),
     )
+    # The store and the ledger are asked for as long as the client asks the server.
+    patience = source.retry or retry or RetryPolicy()
     consumer = Consumer(
         name=name,
         source=source,
@@ -122,10 +126,10 @@ async def consume(
             retry=RetryPolicy(attempts=5, first_delay=1.0) if retry is None else retry,
             ledger=ledger,
             ratio=fraction("failure_ratio", failure_ratio),
+            asking=Asking(patience, runtime),
             runtime=runtime,
         ),
-        # The store is asked for as long as the client asks the server.
-        checkpointer=Checkpointer(store, name=name, runtime=runtime, retry=source.retry or retry),
+        checkpointer=Checkpointer(store, name=name, runtime=runtime, retry=patience),
         bounds=Bounds(
             concurrency=at_least_one("concurrency", concurrency),
             sessions=at_least_one("max_unsettled", max_unsettled),

@@ -11,9 +11,10 @@ import msgspec
 from ..arguments import instance_with, zero_or_seconds
 from ..errors import InvalidArgumentError, MalformedSessionError, TooManyFailuresError
 from ..models import CoachingSession
+from ..progress.patience import Asking
 from ..retry import RetryPolicy
 from ..tasks import Runtime, supervised
-from ..telemetry import HandlerFailed, SessionGivenUp
+from ..telemetry import HandlerFailed, LedgerFailed, SessionGivenUp
 from ..wire.pages import Entry
 from .ledger import FailedSession, Ledger, Outcome, describe
 
@@ -46,7 +47,8 @@ class OnFailure(StrEnum):
     SKIP = "skip"
     """Settle it unhandled, after adding it to the ledger, if there is one."""
     PARK = "park"
-    """Settle it unhandled, after adding it to the ledger; stop if the ledger fails."""
+    """Settle it unhandled, after adding it to the ledger. One that fails is asked again, as the
+    store is."""
 
 
 class Failures:
@@ -64,6 +66,7 @@ class Failures:
         retry: RetryPolicy,
         ledger: Ledger | None,
         ratio: float,
+        asking: Asking,
         runtime: Runtime,
     ) -> None:
         if on_failure is OnFailure.PARK and ledger is None:
@@ -75,6 +78,7 @@ class Failures:
         self._retry = retry
         self._ledger = ledger
         self._ratio = ratio
+        self._asking = asking
         self._runtime = runtime
         self._judged: deque[bool] = deque(maxlen=JUDGED)  # whether each of the last ones failed
         self.given_up = 0
@@ -102,7 +106,7 @@ class Failures:
 
         Raises:
             Exception: it may not be settled, and the consumer has to stop with this: the error
-                itself, or the ledger's.
+                itself, or the ledger's, if that can't mend or patience is over.
             TooManyFailuresError: too many of the last sessions failed.
         """
         if self._on_failure is OnFailure.STOP:
@@ -110,13 +114,29 @@ class Failures:
         self._judge(error)
         outcome: Outcome = "parked" if self._on_failure is OnFailure.PARK else "skipped"
         if self._ledger is not None:
-            failed = self._failed_session(entry, error, outcome, attempts)
-            what = f"adding to the ledger of {self._name!r}"
-            await supervised(partial(self._ledger.add, failed), what, self._runtime)
+            await self._add(self._ledger, self._failed_session(entry, error, outcome, attempts))
         self.given_up += 1
         self._runtime.observe(
             SessionGivenUp(name=self._name, session_id=_id(entry), outcome=outcome, error=error)
         )
+
+    async def _add(self, ledger: Ledger, failed: FailedSession) -> None:
+        """Add to the ledger; while it fails, wait and try again."""
+        what = f"adding to the ledger of {self._name!r}"
+
+        def report(attempt: int, delay: float, error: Exception) -> None:
+            self._runtime.observe(
+                LedgerFailed(
+                    name=self._name,
+                    session_id=failed.session_id,
+                    attempt=attempt,
+                    delay=delay,
+                    error=error,
+                )
+            )
+
+        add = partial(supervised, partial(ledger.add, failed), what, self._runtime)
+        await self._asking.ask(add, report)
 
     def _judge(self, error: Exception) -> None:
         """Note a session that has failed, and raise if too many have."""

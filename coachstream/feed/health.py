@@ -18,6 +18,7 @@ from ..telemetry import (
     Event,
     HandlersRecovered,
     HandlersStalled,
+    LedgerFailed,
     LoadFailed,
     Observer,
     PageRead,
@@ -25,6 +26,7 @@ from ..telemetry import (
     RequestStarted,
     RetryScheduled,
     SaveFailed,
+    SessionGivenUp,
     StreamEnded,
     Throttled,
 )
@@ -45,7 +47,8 @@ class StreamState(StrEnum):
     THROTTLED = "throttled"
     """It waits because the server told us to slow down."""
     RETRYING = "retrying"
-    """The last request, load or save failed, and the next is scheduled or under way."""
+    """The last request, load or save failed, or the ledger did, and the next try is scheduled or
+    under way."""
     STALLED = "stalled"
     """What it does should long have ended: something is wrong that no error has shown. This may be
     a store, a callback, or a consumer's handlers."""
@@ -68,8 +71,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """From the latest ``updated_at_time`` you have settled to now; None: nothing is settled yet.
     It grows while the feed is quiet: read it together with the state."""
     failures: int
-    """Requests that failed since the last good response, and loads and saves that failed since the
-    store last worked."""
+    """Requests that failed since the last good response, and tries of the store or the ledger that
+    failed since it last worked."""
     last_error: str | None
     """The last failure, even if all succeeds again."""
 
@@ -89,7 +92,7 @@ class _Trouble:
         self.since, self.failures = None, 0
 
 
-_FAILURES = (StreamEnded, RetryScheduled, SaveFailed, LoadFailed, ConsumerStopped)
+_FAILURES = (StreamEnded, RetryScheduled, SaveFailed, LoadFailed, LedgerFailed, ConsumerStopped)
 """Events whose error is a stream's last error; a failing handler's is not."""
 
 
@@ -108,6 +111,8 @@ class HealthMonitor:
         self._last_response: float | None = None
         self._loads = _Trouble()
         self._saves = _Trouble()
+        self._ledger = _Trouble()
+        self._asked = (self._loads, self._saves, self._ledger)
         self._overdue: Counter[str] = Counter()
         self._calls = _Trouble()
         self._handlers = _Trouble()
@@ -144,12 +149,24 @@ class HealthMonitor:
                 self._saves.note(now, event.attempt)
             case CheckpointSaved():
                 self._saves.end()
-            case HandlersStalled():
-                self._handlers.note(now)
-            case HandlersRecovered() | ConsumerStopped():
-                self._handlers.end()
             case CallOverdue() | CallReturned():
                 self._note_call(event, now)
+            case _:
+                self._note_consumer(event, now)
+
+    def _note_consumer(self, event: Event, now: float) -> None:
+        match event:
+            case HandlersStalled():
+                self._handlers.note(now)
+            case LedgerFailed():
+                self._ledger.note(now, event.attempt)
+            case SessionGivenUp():
+                self._ledger.end()
+            case HandlersRecovered():
+                self._handlers.end()
+            case ConsumerStopped():
+                self._handlers.end()
+                self._ledger.end()
             case _:
                 pass
 
@@ -222,7 +239,7 @@ class HealthMonitor:
             answer_age=None if self._last_response is None else now - self._last_response,
             cursor_age=_age(cursor_time, today),
             lag=_age(watermark, today),
-            failures=self._failures + self._loads.failures + self._saves.failures,
+            failures=self._failures + sum(one.failures for one in self._asked),
             last_error=self._last_error,
         )
 
@@ -236,7 +253,7 @@ class HealthMonitor:
         dues = [due for due in (self._due, self._response_due) if due is not None]
         if any(now > due + GRACE for due in dues):
             return StreamState.STALLED, self._since
-        for trouble in (self._loads, self._saves):
+        for trouble in self._asked:
             if trouble.since is not None:
                 return StreamState.RETRYING, trouble.since
         return self._state, self._since

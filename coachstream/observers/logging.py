@@ -128,6 +128,14 @@ _LINES: dict[type[Event], _Line] = {
         ERROR,
         "session given up (%(outcome)s): %(name)s session=%(session_id)s: %(error)s",
     ),
+    telemetry.LedgerFailed: (
+        _consumer,
+        WARNING,
+        (
+            "ledger failed: %(name)s session=%(session_id)s attempt=%(attempt)d, "
+            "retrying in %(delay).2f s: %(error)s"
+        ),
+    ),
     telemetry.HandlersStalled: (
         _consumer,
         WARNING,

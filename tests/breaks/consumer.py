@@ -162,9 +162,16 @@ MUTATIONS = (
     Mutation(
         "a ledger that hangs is reported",
         "consumer/failures",
-        "await supervised(partial(self._ledger.add, failed), what, self._runtime)",
-        "await self._ledger.add(failed)",
+        "add = partial(supervised, partial(ledger.add, failed), what, self._runtime)",
+        "add = partial(ledger.add, failed)",
         WATCH,
+    ),
+    Mutation(
+        "a ledger that is away is asked again",
+        "consumer/failures",
+        "        await self._asking.ask(add, report)\n",
+        "        await add()\n",
+        CONSUME,
     ),
     Mutation(
         "the watch does not depend on a pause of reading",

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
@@ -32,6 +33,7 @@ from coachstream.telemetry import (
     CheckpointSaved,
     ConsumerStopped,
     HandlerFailed,
+    LedgerFailed,
     ReadingPaused,
     SaveFailed,
     SessionGivenUp,
@@ -261,21 +263,82 @@ def test_a_session_may_be_given_up_and_is_kept(on_failure):
     test()
 
 
-@virtual
-async def test_what_cannot_be_parked_stops_the_consumer():
+@pytest.mark.parametrize(
+    ("error", "retry"),
+    [
+        (PermissionError("read-only"), RetryPolicy(attempts=1)),  # time does not mend it
+        (OSError("disk full"), RetryPolicy(attempts=1, give_up_after=60)),
+    ],
+)
+def test_what_cannot_be_parked_stops_the_consumer(error, retry):
     class Full(MemoryLedger):
         async def add(self, failed):
-            raise OSError("disk full")
+            raise error
 
     async def handle(one):
         raise ZeroDivisionError
 
-    store = MemoryStore()
-    arguments = {"on_failure": "park", "ledger": Full(), "retry": RetryPolicy(attempts=1)}
-    with pytest.raises(OSError, match="disk full"):
-        await run(pages([session(1)]), handle, store=store, **arguments)
-    kept = await store.load("test")
-    assert kept is None or (kept.position.cursor, kept.position.settled) == (None, ())
+    @virtual
+    async def test():
+        store = MemoryStore()
+        with pytest.raises(type(error), match=str(error)):
+            await run(
+                pages([session(1)]),
+                handle,
+                store=store,
+                on_failure="park",
+                ledger=Full(),
+                retry=retry,
+            )
+        kept = await store.load("test")
+        assert kept is None or (kept.position.cursor, kept.position.settled) == (None, ())
+
+    test()
+
+
+@virtual
+async def test_a_ledger_that_is_away_is_asked_again_and_nothing_is_settled_without_it():
+    class Away(MemoryLedger):
+        away = True
+
+        async def add(self, failed):
+            if self.away:
+                raise OSError("away")
+            await super().add(failed)
+
+    async def handle(one):
+        if one.id == sessions[0].id:
+            raise ZeroDivisionError
+
+    async with feed(World(sessions=10, changes_per_hour=0)) as (api, client, _):
+        sessions = [
+            one async for one in client.sessions.stream(start_time=LONG_AGO, end_time=api.now)
+        ]
+        stream = client.sessions.stream(start_time=LONG_AGO, end_time=api.now)
+        ledger, store, events = Away(), MemoryStore(), []
+        running = asyncio.ensure_future(
+            run(
+                stream,
+                handle,
+                store=store,
+                on_failure="park",
+                ledger=ledger,
+                retry=RetryPolicy(attempts=1),
+                observer=events.append,
+            )
+        )
+        await pass_time(3600)
+        assert stream.health.failures > 50
+        assert "away" in (stream.health.last_error or "")
+        failed = [event for event in events if isinstance(event, LedgerFailed)]
+        assert [event.attempt for event in failed] == [*range(1, len(failed) + 1)]
+        kept = await store.load("test")
+        assert kept is not None
+        assert sessions[0].key not in kept.position.settled
+        ledger.away = False
+        report = await running
+        assert (report.handled, report.given_up) == (9, 1)
+        assert stream.health.failures == 0
 
 
 @virtual
@@ -455,9 +518,9 @@ def test_a_cancellation_from_nowhere_is_no_silent_end(where):
                 task.cancel()
                 await pass_time(1)
 
-        more = {"retry": RetryPolicy(attempts=1), "on_failure": "park", "ledger": Cancels()}
-        if where != "ledger":
-            more = {"retry": RetryPolicy(attempts=1)}
+        more: dict[str, Any] = {"retry": RetryPolicy(attempts=1, give_up_after=60)}
+        if where == "ledger":
+            more |= {"on_failure": "park", "ledger": Cancels()}
         running = run(pages([session(n) for n in range(100)]), handle, store=Store(), **more)
         if where == "store":  # it is asked again
             assert (await running).handled == 100

@@ -16,12 +16,14 @@ from coachstream.telemetry import (
     HandlerFailed,
     HandlersRecovered,
     HandlersStalled,
+    LedgerFailed,
     LoadFailed,
     PageRead,
     RequestFinished,
     RequestStarted,
     RetryScheduled,
     SaveFailed,
+    SessionGivenUp,
     StreamEnded,
     Throttled,
 )
@@ -55,6 +57,10 @@ LOAD_FAILED = LoadFailed(name="n", attempt=2, delay=4, error=OSError("no route t
 SAVED = CheckpointSaved(name="n", revision=1, seconds=0.1)
 OVERDUE = CallOverdue(what="saving 'n'", seconds=30)
 RETURNED = CallReturned(what="saving 'n'", seconds=50)
+LEDGER_FAILED = LedgerFailed(
+    name="n", session_id="s", attempt=3, delay=4, error=OSError("disk full")
+)
+GIVEN_UP = SessionGivenUp(name="n", session_id="s", outcome="parked", error=ValueError())
 HANDLERS = HandlersStalled(name="n", seconds=60, running=3, unsettled=9)
 RECOVERED = HandlersRecovered(name="n", seconds=90)
 
@@ -94,6 +100,9 @@ def consumer_stopped(error):
         ([read(), HANDLERS, HANDLERS, CaughtUp(delay=5)], StreamState.STALLED, 2),
         ([read(), HANDLERS, RECOVERED], StreamState.FOLLOWING, 1),
         ([read(), HANDLERS, consumer_stopped(None)], StreamState.FOLLOWING, 1),
+        ([read(), LEDGER_FAILED, LEDGER_FAILED, CaughtUp(delay=5)], StreamState.RETRYING, 2),
+        ([read(), LEDGER_FAILED, GIVEN_UP], StreamState.FOLLOWING, 1),
+        ([read(), LEDGER_FAILED, consumer_stopped(None)], StreamState.FOLLOWING, 1),
         ([read(), SAVE_FAILED, OVERDUE, StreamEnded()], StreamState.STOPPED, 4),
         ([read(), StreamEnded(), HANDLERS], StreamState.STALLED, 3),
         ([read(), StreamEnded(), HANDLERS, RECOVERED], StreamState.STOPPED, 2),
