@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +16,9 @@ from .ledger import FailedSession
 
 SMALL = 64 * 1024
 """Bytes out of date for which no file is rewritten."""
+
+NAMED = 20
+"""How many damaged lines an error names."""
 
 
 class CorruptLedgerError(CoachStreamError):
@@ -33,9 +37,9 @@ class FileLedger:
     """A ledger in one file, a line of JSON for each change. Any number of processes may share it.
 
     Lines are added at the end. So a crash can damage only the line that is being written, and `add`
-    has not returned for that one. A file that is mostly out of date is rewritten. A missing
-    directory is created. Only the owner can read a new file. On Windows one process at a time may
-    use it, and it is never rewritten.
+    has not returned for that one. A file that is mostly out of date is rewritten, where it can be
+    replaced. A missing directory is created. Only the owner can read a new file. On Windows one
+    process at a time may use it, and it is never rewritten.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -78,7 +82,9 @@ class FileLedger:
                 sync_directory(self._path.resolve().parent)
                 self._is_listed = True
             if file.tell() >= self._check_at:
-                self._compact()
+                self._check_at = file.tell() + SMALL
+                with suppress(OSError):  # the line is on the disk; the file stays longer, no more
+                    self._compact()
 
     def _compact(self) -> None:
         """Rewrite the file if it is mostly out of date; note when to look again."""
@@ -101,9 +107,10 @@ class FileLedger:
             return []
         stored, damaged = _parsed(content)
         if damaged:
+            lines = ", ".join(damaged[:NAMED]) + (", …" if len(damaged) > NAMED else "")
             raise CorruptLedgerError(
-                f"{self._path} is damaged in {', '.join(damaged)}: repair or remove these lines; "
-                "the others are intact"
+                f"{self._path} is damaged in {lines}: repair or remove these lines; the others are "
+                "intact"
             )
         return stored
 
