@@ -20,6 +20,7 @@ from ..clock import Clock
 from ..errors import (
     AnswerTimeoutError,
     ClosedError,
+    CoachStreamError,
     ConnectError,
     ConnectionLostError,
     InvalidArgumentError,
@@ -105,10 +106,11 @@ class Exchange:
         if not session.auto_decompress:
             headers = {**headers, "Accept-Encoding": "identity"}
         sending = _Sending(token, limiter, self._clock)
+        failure: CoachStreamError
         try:
             async with session.request(
                 method,
-                url,
+                _without_lookup(session, url),
                 headers=headers,
                 allow_redirects=False,
                 raise_for_status=False,
@@ -125,6 +127,14 @@ class Exchange:
                 return Response(response.status, response.headers, body)
         except NETWORK_ERRORS as error:
             failure = _translated(error, self.timeout)
+        except ValueError:
+            if not _has_two_credentials(session):
+                raise
+            failure = InvalidArgumentError(
+                "http",
+                "aiohttp sends nothing with this session: it has an Authorization header and other "
+                "credentials, by auth= or by trust_env=True (a netrc); remove the header",
+            )
         # Raised here, not above: ours must not lead to aiohttp's, neither as cause nor as context.
         raise failure
 
@@ -170,7 +180,7 @@ class _Sending:
     own, so those are passed on; there is no public name for them.
 
     The token is added here, too: aiohttp refuses to send one beside the credentials that a session
-    has of its own, or finds in a ``.netrc``. This replaces them.
+    has of its own. This replaces them.
     """
 
     def __init__(self, token: Secret, limiter: Limiter, clock: Clock) -> None:
@@ -207,6 +217,21 @@ class _Sending:
         """Make everyone wait as long as a 429 says."""
         delay = refusals.retry_after(headers, now=self._clock.now())
         self._limiter.refused(delay, sent_at=self._sent_at, clock=self._clock)
+
+
+def _without_lookup(session: aiohttp.ClientSession, url: URL) -> URL:
+    """Return the URL with a user, if aiohttp would otherwise use credentials that are not ours.
+
+    It would look for the server in a ``.netrc``, and fail on a user there that can't be sent.
+    It takes the user out of the URL again, and `_Sending` replaces what it makes of it.
+    """
+    others = session.trust_env or session.auth is not None
+    return url if not others or "Authorization" in session.headers else url.with_user("token")
+
+
+def _has_two_credentials(session: aiohttp.ClientSession) -> bool:
+    others = session.trust_env or session.auth is not None
+    return others and "Authorization" in session.headers
 
 
 def _check_encoding(session: aiohttp.ClientSession, response: aiohttp.ClientResponse) -> None:

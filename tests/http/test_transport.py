@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import ssl
+import warnings
 import zlib
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -883,29 +884,96 @@ async def test_a_connection_that_cannot_be_made_is_a_connect_error_after_ten_sec
 # A session of the caller's, with ways of its own
 
 
-@pytest.mark.filterwarnings("ignore:The 'auth' parameter:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore:BasicAuth:DeprecationWarning")
-@pytest.mark.parametrize("own", ["auth", "header", "netrc"])
-def test_our_token_replaces_a_sessions_own_credentials(own, monkeypatch, tmp_path):
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login me password mine\n")
-    monkeypatch.setenv("NETRC", str(netrc))
-    arguments: dict[str, Any] = {}
-    if own == "auth":
-        arguments["auth"] = aiohttp.BasicAuth("me", "mine")
-    elif own == "header":
-        arguments["headers"] = {"Authorization": "Basic mine"}
-    else:
-        arguments["trust_env"] = True
+OWN: dict[str, dict[str, Any]] = {
+    "auth": {"auth": ("me", "mine")},
+    "a header": {"headers": {"Authorization": "Basic mine"}},
+    "a netrc": {"trust_env": True},
+}
+
+
+@asynccontextmanager
+async def session_with(own):
+    """Yield an aiohttp session with credentials, as aiohttp names them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # which is still allowed
+        auth = {"auth": aiohttp.BasicAuth(*own["auth"])} if "auth" in own else {}
+        http = aiohttp.ClientSession(**(own | auth))
+    async with http:
+        yield http
+
+
+@pytest.fixture
+def netrc(monkeypatch, tmp_path):
+    """A netrc for this machine."""
+    path = tmp_path / "netrc"
+    path.write_text("machine 127.0.0.1 login me password mine\n")
+    monkeypatch.setenv("NETRC", str(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("own", "user"),
+    [
+        ("auth", "me"),
+        ("a header", "me"),
+        ("a netrc", "me"),
+        ("a netrc", "me:2"),
+        ("a netrc", "ключ"),
+    ],
+)
+def test_our_token_replaces_a_sessions_own_credentials(own, user, netrc):
+    netrc.write_text(f"machine 127.0.0.1 login {user} password mine\n")  # not all can be sent
 
     @virtual
     async def run():
+        heads = []
+
+        async def answer(head, writer):
+            heads.append(head)
+            writer.write(GOOD)
+
         async with (
-            aiohttp.ClientSession(**arguments) as http,
+            session_with(OWN[own]) as http,
+            answering(answer) as url,
+            Client(TOKEN, base_url=url, http=http, clock=LoopClock()) as client,
+        ):
+            await first(client.assignments.list(driver_ids=["a+b c"]))
+        (head,) = heads
+        line, *headers = head.strip().split(b"\r\n")
+        assert line.split()[1].endswith(b"?driverIds=a%2Bb%20c")
+        assert [one for one in headers if b"uthorization" in one] == [
+            f"Authorization: Bearer {TOKEN}".encode()
+        ]
+
+    run()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "auth",
+        pytest.param(
+            "a netrc",
+            marks=pytest.mark.skipif(
+                not hasattr(aiohttp.ClientSession, "_get_netrc_auth"),
+                reason="this aiohttp lets a netrc replace the header, and ours replaces both",
+            ),
+        ),
+    ],
+)
+@pytest.mark.usefixtures("netrc")
+def test_a_session_with_which_aiohttp_sends_nothing_is_refused_by_name(other):
+    @virtual
+    async def run():
+        async with (
+            session_with(OWN["a header"] | OWN[other]) as http,
             Emulator(token=TOKEN) as api,
             Client(TOKEN, base_url=api.url, http=http, clock=LoopClock()) as client,
         ):
-            assert await one_page(api, client)
+            with pytest.raises(InvalidArgumentError, match=r"^http: .*credentials") as caught:
+                await one_page(api, client)
+            assert "mine" not in everything_shown(caught.value)
+            assert not api.requests
 
     run()
 
