@@ -79,7 +79,7 @@ class Client:
         if api_version is not None:
             _check_version(api_version)
         if http is not None:
-            instance_of("http", http, aiohttp.ClientSession)
+            _check_session(http)
         observe = checked_observer(observer)
         retry = instance_or_new("retry", retry, RetryPolicy)
         limits = instance_or_new("rate_limits", rate_limits, RateLimits)
@@ -145,6 +145,11 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         await close_after(error, self.aclose, "the client")
+
+
+def _check_session(http: aiohttp.ClientSession) -> None:
+    if instance_of("http", http, aiohttp.ClientSession).closed:
+        raise InvalidArgumentError("http", "this aiohttp session is closed")
 
 
 def _check_version(version: str) -> None:

@@ -19,6 +19,7 @@ import msgspec
 from ..arguments import flag
 from ..errors import InvalidArgumentError
 from ..models import FILTER_STATUSES
+from ..text import printable
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -185,14 +186,18 @@ def _percent_encode(argument: str, value: str) -> str:
 def _utc(argument: str, value: datetime) -> datetime:
     if not isinstance(value, datetime):
         raise InvalidArgumentError(argument, f"needs a datetime, not {type(value).__name__}")
-    if value.utcoffset() is None:
+    try:
+        moment = None if value.utcoffset() is None else value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidArgumentError(argument, f"{value.isoformat()} is out of range") from None
+    except Exception as error:  # of its time zone, or because it is no time, such as pandas' NaT
+        kind, why = type(value).__name__, printable(f"{type(error).__name__}: {error}")
+        raise InvalidArgumentError(argument, f"this {kind} has no time in UTC ({why})") from error
+    if moment is None:
         raise InvalidArgumentError(
             argument, f"{value.isoformat()} has no time zone; pass an aware datetime"
         )
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise InvalidArgumentError(argument, f"{value.isoformat()} is out of range") from None
+    return moment
 
 
 def _round_up(moment: datetime) -> datetime:

@@ -1006,5 +1006,12 @@ def test_a_session_of_another_event_loop_is_refused_by_name():
         runner.run(http.close())
 
 
+async def test_a_closed_session_is_refused_by_name_at_once():
+    http = await new_session()
+    await http.close()
+    with pytest.raises(InvalidArgumentError, match="^http: .* closed"):
+        Client(TOKEN, http=http)
+
+
 async def new_session():
     return aiohttp.ClientSession()

@@ -1,6 +1,6 @@
 """Encoding of arguments as query strings."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from urllib.parse import parse_qsl
 
 import pytest
@@ -123,6 +123,45 @@ def test_assignment_queries():
     assert filtered.wire == "driverIds=1%2Ckey%3Av&coachIds=7&includeExternalIds=true"
     assert query.assign_query("1", "2&x=3") == "driverId=1&coachId=2%26x%3D3"
     assert query.unassign_query("1") == "driverId=1"
+
+
+class NoTime(datetime):
+    """Like ``pandas.NaT``, which calls itself a datetime."""
+
+    def utcoffset(self):
+        raise ValueError("NaTType does not support utcoffset")
+
+    def isoformat(self, *_):
+        return "NaT"
+
+
+class NoZone(tzinfo):
+    """A time zone that knows no offset: it raises, or returns what is none."""
+
+    def __init__(self, offset=None):
+        self._offset = offset
+
+    def utcoffset(self, _):
+        if self._offset is None:
+            raise KeyError("no such zone")
+        return self._offset
+
+    dst = tzname = utcoffset
+
+
+NO_TIME: dict[str, datetime] = {
+    "no time": NoTime(2026, 1, 1),
+    "a zone that raises": datetime(2026, 1, 1, tzinfo=NoZone()),
+    "a zone with an odd offset": datetime(2026, 1, 1, tzinfo=NoZone("+01:00")),
+    "a zone with an offset of days": datetime(2026, 1, 1, tzinfo=NoZone(timedelta(days=2))),
+}
+
+
+@pytest.mark.parametrize("time", NO_TIME.values(), ids=NO_TIME)
+@pytest.mark.parametrize("argument", ["start_time", "end_time"])
+def test_what_has_no_time_is_refused_by_name(argument, time):
+    with pytest.raises(InvalidArgumentError, match=rf"^{argument}: this \w+ has no time in UTC"):
+        sessions_query(**({"start_time": START} | {argument: time}))
 
 
 BAD_SESSIONS = {
