@@ -3,12 +3,13 @@
 import functools
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from .errors import InvalidArgumentError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -131,14 +132,41 @@ def sync_function(argument: str, value: object) -> None:
         raise InvalidArgumentError(argument, "needs a plain function, not an async one")
 
 
-def async_function(argument: str, value: object) -> None:
-    """Check that ``value`` is an async function.
+class NotAsyncError(InvalidArgumentError):
+    """What was given as an async function proved to be none when it was called."""
+
+
+def async_function(
+    argument: str, value: Callable[P, Awaitable[T]]
+) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Return ``value`` as an async function: whatever returns an awaitable is one.
+
+    What an ordinary function returns can't be told before it is called. So a lambda, a decorated
+    function or the like is checked then, and raises `NotAsyncError` if that can't be awaited.
 
     Raises:
-        InvalidArgumentError: neither it nor its class's ``__call__`` is an ``async def`` function.
+        InvalidArgumentError: it can't be called, or never returns an awaitable.
     """
-    if not _is_function(inspect.iscoroutinefunction, value):
+    if _is_function(inspect.iscoroutinefunction, value):
+        return value  # type: ignore[return-value]  # as has just been checked
+    if _is_never_async(value):
         raise InvalidArgumentError(argument, "needs an async function")
+
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        result: object = value(*args, **kwargs)
+        if inspect.isawaitable(result):
+            return await result  # type: ignore[no-any-return]  # what it returns is said above
+        kind = type(result).__name__
+        raise NotAsyncError(argument, f"needs an async function, and this one returned {kind}")
+
+    return call
+
+
+def _is_never_async(value: object) -> bool:
+    """Return whether it can't be called, or makes objects or async generators, not awaitables."""
+    if isinstance(value, type):
+        return not hasattr(value, "__await__")
+    return not callable(value) or _is_function(inspect.isasyncgenfunction, value)
 
 
 def _number(argument: str, value: float) -> float:

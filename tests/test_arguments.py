@@ -4,6 +4,7 @@ import asyncio
 import functools
 import math
 from datetime import UTC, datetime, timedelta
+from types import FunctionType
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -21,6 +22,7 @@ from coachstream import (
     arguments,
     consume,
 )
+from coachstream.arguments import NotAsyncError
 from coachstream.checkpoints import MemoryStore
 from tests.support.emulated import LONG_AGO, TOKEN
 
@@ -43,6 +45,7 @@ ODD: list[Any] = [
     lambda: None,
 ]
 FLAGS, NUMBERS = (bool,), (int, float)
+CALLED = (FunctionType,)  # refused when they are called
 
 CLIENT = {
     "region": (),
@@ -65,12 +68,12 @@ STREAM = {
     "include_external_ids": FLAGS,
     "poll_interval": NUMBERS,
     "keep_raw": FLAGS,
-    "on_malformed": (),
+    "on_malformed": CALLED,
     "on_expired": (),
 }
-LIST = {"driver_ids": (), "coach_ids": (), "include_external_ids": FLAGS, "on_malformed": ()}
+LIST = {"driver_ids": (), "coach_ids": (), "include_external_ids": FLAGS, "on_malformed": CALLED}
 CONSUME = {
-    "handler": (),
+    "handler": CALLED,
     "on_failure": (),
     "retry": (),
     "ledger": (),
@@ -83,7 +86,7 @@ CONSUME = {
 def refuses(call, argument, kinds):
     """Assert that every odd value that is of none of the kinds is refused by name."""
     for value in ODD:
-        if type(value) in kinds and (type(value) is bool or value == 7):
+        if type(value) in kinds and (type(value) in {bool, FunctionType} or value == 7):
             continue
         with pytest.raises(InvalidArgumentError, match=f"^{argument}: "):
             call(**{argument: value})
@@ -200,6 +203,56 @@ async def generator(*_):
     yield None
 
 
+async def double(number):
+    return 2 * number
+
+
+@functools.wraps(double)
+def decorated(number):
+    return double(number)
+
+
+class Lazy:
+    """Neither it nor its class says that a call returns an awaitable."""
+
+    def __call__(self, number):
+        return double(number)
+
+
+class Awaitable:
+    def __init__(self, number):
+        self._number = number
+
+    def __await__(self):
+        return double(self._number).__await__()
+
+
+TAKEN: dict[str, Any] = {
+    "an async function": double,
+    "a lambda": lambda number: double(number + 0),
+    "a decorated function": decorated,
+    "an object": Lazy(),
+    "a method": Lazy().__call__,
+    "a partial object": functools.partial(Lazy()),
+    "a partial lambda": functools.partial(lambda _, number: double(number), 1),
+    "a class": Awaitable,
+    "a function that returns a future": lambda number: asyncio.ensure_future(double(number)),
+    "a mock": AsyncMock(return_value=14),
+}
+
+
+@pytest.mark.parametrize("value", TAKEN.values(), ids=TAKEN)
+async def test_whatever_returns_an_awaitable_is_taken(value):
+    assert await arguments.async_function("it", value)(7) == 14
+
+
+@pytest.mark.parametrize("result", [None, 7, "x", [], generator()])
+async def test_what_proves_to_return_no_awaitable_is_refused_by_name(result):
+    function = arguments.async_function("it", lambda: result)
+    with pytest.raises(NotAsyncError, match=f"^it: .* returned {type(result).__name__}$"):
+        await function()
+
+
 ASYNC = {
     "a function": handler,
     "a method": Called().method,
@@ -227,8 +280,6 @@ def test_what_makes_a_coroutine_is_async(value):
 @pytest.mark.parametrize("value", PLAIN.values(), ids=PLAIN)
 def test_what_makes_no_coroutine_is_plain(value):
     arguments.sync_function("it", value)
-    with pytest.raises(InvalidArgumentError, match="^it: "):
-        arguments.async_function("it", value)
 
 
 @pytest.mark.parametrize("value", [generator, functools.partial(generator), 7, None])
@@ -236,3 +287,9 @@ def test_an_async_generator_is_neither(value):
     for check in (arguments.sync_function, arguments.async_function):
         with pytest.raises(InvalidArgumentError, match="^it: "):
             check("it", value)
+
+
+def test_a_class_whose_objects_can_not_be_awaited_is_refused_at_once():
+    odd: Any = Called
+    with pytest.raises(InvalidArgumentError, match="^it: needs an async function$"):
+        arguments.async_function("it", odd)

@@ -71,7 +71,7 @@ class Assignments:
             driver_ids=driver_ids, coach_ids=coach_ids, include_external_ids=include_external_ids
         )
         if on_malformed is not None:
-            async_function("on_malformed", on_malformed)
+            on_malformed = async_function("on_malformed", on_malformed)
         return AssignmentList(
             query=queries.assignments_query(filters),
             fetch_page=partial(

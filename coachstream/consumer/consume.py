@@ -70,8 +70,9 @@ async def consume(
         stream: A stream from which nothing has been read; or, for pages of any other origin, a
             function that is given the saved `Position` and returns an async iterable of the pages
             after its ``cursor``, or of all of them if that is None.
-        handler: An async function of a session. Each call sees the context variables of this call
-            of ``consume``, and none that another handler has set.
+        handler: An async function of a session, or any that returns an awaitable. Each call sees
+            the context variables of this call of ``consume``, and none that another handler has
+            set.
         name: The name of the saved position. A second consumer with this name is stopped.
         store: A URL (``"sqlite:state.db"``), a store of `coachstream.checkpoints`, or a mapping.
         concurrency: How many handlers may run at once.
@@ -94,14 +95,15 @@ async def consume(
         random: Where jitter comes from; for tests.
 
     Raises:
-        InvalidArgumentError: at once, naming the argument that can't be used.
+        InvalidArgumentError: at once, naming the argument that can't be used; at the first session,
+            if the handler proves to be no async function.
         QueryMismatchError: the saved position belongs to another query.
         StaleCheckpointError: another consumer has moved the checkpoint of this name.
         TooManyFailuresError: more sessions failed than ``failure_ratio`` allows.
         Exception: what a handler raised, under ``STOP``; what the store, the ledger or the stream
             raised.
     """
-    async_function("handler", handler)
+    handler = async_function("handler", handler)
     sync_function("key", key)
     observe = checked_observer(observer)
     if retry is not None:

@@ -6,7 +6,7 @@ from random import Random
 
 import msgspec
 
-from ..arguments import async_function, sync_function
+from ..arguments import NotAsyncError, async_function, sync_function
 from ..clock import SystemClock
 from ..errors import MalformedSessionError
 from ..models import CoachingSession
@@ -57,7 +57,7 @@ async def replay(
             function.
         Exception: what the ledger raised.
     """
-    async_function("handler", handler)
+    handler = async_function("handler", handler)
     sync_function("key", key)
     runtime = Runtime(
         clock=SystemClock(),
@@ -77,6 +77,8 @@ async def replay(
                 waiting += 1
                 continue
             await supervised(partial(handler, session), "the handler of a replay", runtime)
+        except NotAsyncError:
+            raise
         except Exception as error:  # noqa: BLE001  # whatever it is, the ledger stores it
             failed += 1
             failed_lanes |= lane

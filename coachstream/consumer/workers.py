@@ -7,6 +7,7 @@ from functools import partial
 
 import msgspec
 
+from ..arguments import NotAsyncError
 from ..clock import Clock
 from ..models import CoachingSession
 from ..progress.frontier import OpenPage
@@ -166,6 +167,8 @@ class Workers:
             if self._tasks.cancelled:
                 raise
             failure: Exception = RuntimeError("the handler raised CancelledError unasked")
+        except NotAsyncError:
+            raise  # no other session would fare better
         except Exception as error:  # noqa: BLE001  # the policy decides on any
             if self._tasks.cancelled:
                 return  # then it is no failure, whatever the handler has raised

@@ -1,12 +1,12 @@
 """The token: where it comes from, and how it stays hidden."""
 
 import asyncio
-import inspect
 import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import SupportsIndex
 
+from ..arguments import async_function
 from ..errors import (
     ClosedError,
     InvalidArgumentError,
@@ -71,7 +71,7 @@ class Credentials:
         elif isinstance(token, str):
             self._token = _checked(Secret(token), "it is")
         elif callable(token):
-            self._provider = token
+            self._provider = async_function("token", token)
         else:
             raise InvalidArgumentError(
                 "token", f"needs a string or an async function, not {type(token).__name__}"
@@ -141,10 +141,7 @@ class Credentials:
 
 
 async def _provided(provider: TokenProvider) -> Secret:
-    token = provider()
-    if not inspect.isawaitable(token):
-        raise InvalidArgumentError("token", "the provider is not an async function")
-    return _checked(_secret(await token), "the provider's is")
+    return _checked(_secret(await provider()), "the provider's is")
 
 
 def _secret(token: object) -> Secret:

@@ -127,7 +127,7 @@ class Sessions:
         one_of("on_expired", on_expired, get_args(OnExpired))
         one_of("settle", settle, get_args(Settle))
         if on_malformed is not None:
-            async_function("on_malformed", on_malformed)
+            on_malformed = async_function("on_malformed", on_malformed)
         return self._open(
             query,
             cursor=cursor,

@@ -10,6 +10,13 @@ WATCH = ("tests/consumer/test_watch.py",)
 
 MUTATIONS = (
     Mutation(
+        "a handler that is not async stops the consumer",
+        "consumer/workers",
+        "        except NotAsyncError:\n",
+        "        except GeneratorExit:\n",
+        HANDLERS,
+    ),
+    Mutation(
         "a session is settled only after it was handled",
         "consumer/workers",
         "        try:\n            await self._handler(job.session)\n",

@@ -4,12 +4,12 @@ import asyncio
 import contextvars
 import sys
 from contextlib import suppress
-from functools import partial
+from functools import partial, wraps
 
 import anyio
 import pytest
 
-from coachstream import MemoryLedger, RetryPolicy
+from coachstream import InvalidArgumentError, MemoryLedger, RetryPolicy
 from coachstream.checkpoints import MemoryStore
 from coachstream.consumer.workers import SLICE
 from coachstream.tasks.supervision import CLEANUP
@@ -35,6 +35,60 @@ async def cancelled(running):
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+# What is taken for a handler
+
+
+@virtual
+async def test_whatever_returns_an_awaitable_is_a_handler():
+    handled = []
+
+    async def handle(one):
+        await pass_time(1)
+        handled.append(one.id)
+
+    @wraps(handle)
+    def decorated(one):
+        return handle(one)
+
+    def plain(_, one):
+        return handle(one)
+
+    for handler in (decorated, lambda one: plain(1, one), partial(plain, 1)):
+        handled.clear()
+        assert (await run(pages(many(20)), handler)).handled == 20
+        assert len(handled) == 20
+
+
+@pytest.mark.parametrize("on_failure", ["stop", "skip", "park"])
+def test_a_handler_that_proves_not_to_be_async_stops_the_consumer_at_the_first_session(on_failure):
+    handled, ledger, store = [], MemoryLedger(), MemoryStore()
+
+    def handle(one):
+        handled.append(one.id)
+
+    @virtual
+    async def test():
+        more = {"on_failure": on_failure, "ledger": ledger, "store": store}
+        with pytest.raises(InvalidArgumentError, match="^handler: .* returned NoneType$"):
+            await run(pages([session(n) for n in range(20)]), handle, **more)
+        assert handled == ["s0"]
+        assert not [one async for one in ledger.list()]
+        assert (await replayed(store)) == 20
+
+    test()
+
+
+async def replayed(store):
+    """Return how many sessions the next run handles."""
+    handled = []
+
+    async def handle(one):
+        handled.append(one)
+
+    await run(pages([session(n) for n in range(20)]), handle, store=store)
+    return len(handled)
 
 
 # Context

@@ -42,9 +42,14 @@ async def test_a_replay_hands_each_to_the_handler_and_keeps_what_fails(ledger):
     assert left["e"].error.startswith("MalformedSessionError")
 
 
-async def test_a_replay_refuses_a_handler_that_is_not_async(ledger):
+@pytest.mark.parametrize("odd", [7, dict, lambda _: None])
+async def test_a_replay_refuses_a_handler_that_is_not_async(ledger, odd):
+    stored = [failed("a"), failed("b")]
+    for one in stored:
+        await ledger.add(one)
     with pytest.raises(InvalidArgumentError, match="^handler: "):
-        await replay(ledger, print)  # type: ignore[arg-type]  # that is the point
+        await replay(ledger, odd)
+    assert await kept(ledger) == stored
 
 
 @virtual
