@@ -127,7 +127,7 @@ async def test_a_write_needs_real_ids(bad):
         ("driver_ids", "1"),
         ("coach_ids", ["1,2"]),
         ("include_external_ids", 1),
-        ("on_malformed", print),
+        ("on_malformed", dict),
     ],
 )
 async def test_a_bad_filter_is_refused_at_the_call(argument, value):
