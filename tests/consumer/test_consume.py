@@ -787,8 +787,8 @@ async def test_a_store_that_fails_for_good_stops_the_consumer():
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
-        ("handler", print),
-        ("handler", partial(print)),
+        ("handler", dict),
+        ("handler", 7),
         ("on_failure", "ignore"),
         ("concurrency", 0),
         ("concurrency", 1.5),

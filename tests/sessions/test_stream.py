@@ -688,7 +688,7 @@ async def test_one_stream_is_for_one_task_at_a_time():
         ("poll_interval", 0),
         ("poll_interval", "5"),
         ("keep_raw", "yes"),
-        ("on_malformed", print),
+        ("on_malformed", dict),
     ],
 )
 async def test_bad_input_is_refused_at_the_call(argument, value):
