@@ -1,5 +1,6 @@
 """The front door: one organisation's token, server and limits."""
 
+import os
 import re
 from datetime import timedelta
 from random import Random
@@ -7,13 +8,14 @@ from types import TracebackType
 from typing import Self
 
 import aiohttp
+from yarl import URL
 
-from .arguments import at_least_one, instance_of, instance_or_new, seconds
+from .arguments import at_least_one, flag, instance_of, instance_or_new, seconds
 from .assignments.endpoint import Assignments
 from .clock import Clock, checked_clock
 from .errors import InvalidArgumentError
 from .feed.health import GRACE
-from .http.address import server_url
+from .http.address import VARIABLE, is_plain, server_url
 from .http.credentials import Credentials, Secret, TokenProvider
 from .http.exchange import MAX_PAGE_BYTES, TIMEOUT, Exchange
 from .http.rate_limit import RateLimits
@@ -23,7 +25,7 @@ from .progress.checkpointer import LAST_SAVE
 from .retry import RetryPolicy
 from .sessions.endpoint import Sessions
 from .tasks import BackgroundTasks, Runtime, cancellation_first, close_after, close_all
-from .telemetry import Observer
+from .telemetry import Observer, PlainHttp
 
 CLOSING = LAST_SAVE + 1.0
 """Seconds that closing may take; a little more than a stream's, so that its own error is raised."""
@@ -43,7 +45,10 @@ class Client:
             assignments), or an async function that returns one. None reads the environment
             variable ``SAMSARA_API_TOKEN``.
         region: The region of the organisation's account: ``us``, ``eu`` or ``ca``.
-        base_url: Another server, such as the emulator; plain HTTP is for loopback only.
+        base_url: Another server, such as an emulator. None reads the environment variable
+            ``SAMSARA_BASE_URL``, which counts before the region; without it, the region's server.
+        allow_http: Allow plain HTTP to other machines, such as an emulator in another container. It
+            shows the token to everyone in between; plain HTTP to this machine needs no permission.
         api_version: Sent as ``X-Samsara-Version``, such as ``"2025-06-11"``. Without it the
             version of the token applies (https://developers.samsara.com/docs/versioning).
         rate_limits: Requests per second. Give clients of one organisation the same object.
@@ -65,6 +70,7 @@ class Client:
         *,
         region: str = "us",
         base_url: str | None = None,
+        allow_http: bool = False,
         api_version: str | None = None,
         rate_limits: RateLimits | None = None,
         retry: RetryPolicy | None = None,
@@ -98,7 +104,7 @@ class Client:
         )
         self._runtime = runtime
         self._transport = Transport(
-            url=server_url(region=region, base_url=base_url),
+            url=_server_url(region, base_url, allow_http=allow_http, observe=observe),
             credentials=Credentials(token, runtime=runtime, within=exchange.timeout + GRACE),
             exchange=exchange,
             grace=GRACE,
@@ -145,6 +151,18 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         await close_after(error, self.aclose, "the client")
+
+
+def _server_url(region: str, base_url: str | None, *, allow_http: bool, observe: Observer) -> URL:
+    url = server_url(
+        region=region,
+        base_url=base_url,
+        from_environment=os.environ.get(VARIABLE),
+        allow_http=flag("allow_http", allow_http),
+    )
+    if is_plain(url):
+        observe(PlainHttp(host=url.host or ""))
+    return url
 
 
 def _check_session(http: aiohttp.ClientSession) -> None:

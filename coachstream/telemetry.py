@@ -120,6 +120,13 @@ class ShortPollInterval(Event, frozen=True, kw_only=True):
     """Seconds."""
 
 
+class PlainHttp(Event, frozen=True, kw_only=True):
+    """A client was made with ``allow_http=True`` whose token leaves this machine in clear."""
+
+    host: str
+    """The server's."""
+
+
 class CursorAging(Event, frozen=True, kw_only=True):
     """The cursor has not moved for ``days`` days; cursors expire after 30."""
 

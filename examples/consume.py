@@ -2,6 +2,8 @@
 
     SAMSARA_API_TOKEN=... python examples/consume.py sessions.db
 
+Against an emulator (`coachstream emulate`), set SAMSARA_BASE_URL, too, to the URL that it prints.
+
 The same file holds the table and the place in the feed. Versions may come twice, after a crash, and
 of one driver always in order: so "insert or replace" is all that the table needs.
 """
@@ -27,14 +29,14 @@ def write(path: str, session: CoachingSession) -> None:
         database.execute("INSERT OR REPLACE INTO session VALUES (?, ?, ?)", row)
 
 
-async def main(path: str, base_url: str | None = None) -> None:
+async def main(path: str) -> None:
     """Follow the feed until Ctrl-C."""
 
     async def on_session(session: CoachingSession) -> None:
         await anyio.to_thread.run_sync(write, path, session)
         print(session.id, session.session_status)
 
-    async with Client(base_url=base_url) as client:
+    async with Client() as client:
         stream = client.sessions.stream(start_time=datetime.now(UTC) - timedelta(days=1))
         await consume(stream, on_session, name="table", store=f"sqlite:{path}", concurrency=4)
 

@@ -1,6 +1,9 @@
 """Follow the feed and print each version of a session; Ctrl-C stops it.
 
-SAMSARA_API_TOKEN=... python examples/follow.py
+    SAMSARA_API_TOKEN=... python examples/follow.py
+
+Without a token, run `coachstream emulate` in another terminal, and set SAMSARA_API_TOKEN=any and
+SAMSARA_BASE_URL to the URL that it prints.
 """
 
 import asyncio
@@ -10,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 from coachstream import Client, SessionStatus
 
 
-async def main(base_url: str | None = None) -> None:
+async def main() -> None:
     """Print what changes, from a day ago on, for ever."""
     since = datetime.now(UTC) - timedelta(days=1)
-    async with Client(base_url=base_url) as client:
+    async with Client() as client:
         async for session in client.sessions.stream(start_time=since):
             if session.session_status == SessionStatus.DELETED:
                 print(f"{session.id}: gone")

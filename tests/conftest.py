@@ -24,3 +24,4 @@ def _nothing_blocks_the_loop() -> Iterator[BlockBuster]:
 def _no_real_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove a real token from the environment."""
     monkeypatch.delenv("SAMSARA_API_TOKEN", raising=False)
+    monkeypatch.delenv("SAMSARA_BASE_URL", raising=False)

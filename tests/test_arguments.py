@@ -50,6 +50,7 @@ CALLED = (FunctionType,)  # refused when they are called
 CLIENT = {
     "region": (),
     "base_url": (),
+    "allow_http": FLAGS,
     "api_version": (),
     "rate_limits": (),
     "retry": (),

@@ -15,7 +15,6 @@ import pytest
 import coachstream
 from coachstream import Client, SystemClock
 from coachstream.emulator import Emulator, World
-from coachstream.http import address
 from tests.support.emulated import TOKEN
 
 ROOT = Path(__file__).parent.parent
@@ -52,7 +51,7 @@ async def read_enough(program, api):
 @pytest.mark.parametrize("code", PROGRAMS, ids=lambda code: code.strip().splitlines()[-1])
 async def test_the_readmes_programs_run(code, world, monkeypatch, capsys):
     async with Emulator(world, token=TOKEN, speed=0) as api:
-        monkeypatch.setitem(address.REGIONS, "us", api.url)
+        monkeypatch.setenv("SAMSARA_BASE_URL", api.url)
         programs: list[Coroutine[None, None, None]] = []
         monkeypatch.setattr(asyncio, "run", programs.append)
         exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})  # noqa: S102  # as the test intends
@@ -88,11 +87,12 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-async def test_every_example_reads_everything(path, world, tmp_path, capsys):
+async def test_every_example_reads_everything(path, world, tmp_path, monkeypatch, capsys):
     module = load(path)
     arguments = [str(tmp_path / "sessions.db")] if path.stem == "consume" else []
     async with Emulator(world, token=TOKEN, speed=0) as api:
-        await read_enough(module.main(*arguments, base_url=api.url), api)
+        monkeypatch.setenv("SAMSARA_BASE_URL", api.url)
+        await read_enough(module.main(*arguments), api)
         served = [name for request in api.requests for name, _ in request.served]
         printed = capsys.readouterr().out
         assert served

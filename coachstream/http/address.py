@@ -15,18 +15,41 @@ REGIONS = {
 """The servers in Samsara's OpenAPI description."""
 
 
-def server_url(*, region: str, base_url: str | None) -> URL:
+VARIABLE = "SAMSARA_BASE_URL"
+"""The environment variable that names another server."""
+
+
+def server_url(
+    *, region: str, base_url: str | None, from_environment: str | None, allow_http: bool
+) -> URL:
     """Return the URL that paths are appended to.
 
+    ``base_url`` counts before ``from_environment``, the value of `VARIABLE`, and that before the
+    region: a service that names its region can be run against an emulator unchanged.
+
     Raises:
-        InvalidArgumentError: the region is unknown, or ``base_url`` is no HTTPS URL. Plain HTTP is
-            for loopback only, because it shows the token to everyone on the way.
+        InvalidArgumentError: the region is unknown, or the URL is no HTTPS URL. Plain HTTP beyond
+            this machine needs ``allow_http``, because it shows the token to everyone on the way.
     """
     one_of("region", region, list(REGIONS))
-    if base_url is None:
-        return URL(REGIONS[region])
-    if region != "us":
-        raise InvalidArgumentError("base_url", "use either base_url or region")
+    if base_url is not None:
+        if region != "us":
+            raise InvalidArgumentError("base_url", "use either base_url or region")
+        return _checked(base_url, allow_http=allow_http)
+    if from_environment:
+        try:
+            return _checked(from_environment, allow_http=allow_http)
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError("base_url", f"{VARIABLE}: {error.problem}") from None
+    return URL(REGIONS[region])
+
+
+def is_plain(url: URL) -> bool:
+    """Return whether requests to it show the token to everyone between here and there."""
+    return url.scheme == "http" and not _is_loopback(url.host or "")
+
+
+def _checked(base_url: str, *, allow_http: bool) -> URL:
     try:
         url = URL(base_url)
     except (TypeError, ValueError) as error:
@@ -37,10 +60,11 @@ def server_url(*, region: str, base_url: str | None) -> URL:
         raise InvalidArgumentError(
             "base_url", "needs scheme, host and path only: no user, password, query or fragment"
         )
-    if url.scheme == "http" and not _is_loopback(url.host):
+    if is_plain(url) and not allow_http:
         raise InvalidArgumentError(
             "base_url",
-            f"plain HTTP to {url.host} would show the token to others; it is for loopback only",
+            f"plain HTTP would show the token to everyone between here and {url.host}; use https, "
+            "or if you trust the network in between, such as one of containers, allow_http=True",
         )
     return url
 

@@ -76,6 +76,11 @@ _LINES: dict[type[Event], _Line] = {
         WARNING,
         "short poll_interval: %(poll_interval).2f s; the documented minimum is 5 s",
     ),
+    telemetry.PlainHttp: (
+        _requests,
+        WARNING,
+        "plain HTTP: everyone between here and %(host)s can read the token",
+    ),
     telemetry.LoopBlocked: (_feed, WARNING, "event loop blocked for %(lag).2f s"),
     telemetry.CallOverdue: (
         _feed,

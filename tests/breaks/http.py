@@ -4,6 +4,27 @@ from tests.breaks.mutation import Mutation
 
 MUTATIONS = (
     Mutation(
+        "plain HTTP to another machine must be allowed",
+        "http/address",
+        "    if is_plain(url) and not allow_http:\n",
+        "    if False:\n",
+        ("tests/http/test_transport.py",),
+    ),
+    Mutation(
+        "a netrc that can't be sent is no failure",
+        "http/exchange",
+        'else url.with_user("token")',
+        "else url",
+        ("tests/http/test_transport.py",),
+    ),
+    Mutation(
+        "the server in the environment counts before the region",
+        "http/address",
+        "    if from_environment:\n",
+        '    if from_environment and region == "us":\n',
+        ("tests/http/test_transport.py",),
+    ),
+    Mutation(
         "a request checks the limit again after its wait",
         "http/rate_limit",
         "            await clock.sleep(wait)\n        self._sent_at",

@@ -369,12 +369,12 @@ async def test_the_token_is_shown_nowhere(caplog):
 
 
 def test_a_secret_masks_its_repr_and_nothing_else():
-    secret = Secret("abc")
+    secret = Secret("no-hex")  # as addresses are
     assert repr(secret) == repr([secret])[1:-1] == "'***'"
-    assert str(secret) == "abc"
+    assert str(secret) == "no-hex"
     assert repr(secret[:2]) == "'***'"
-    credentials = Credentials("abc", runtime=new_runtime(), within=1.0)
-    assert "abc" not in repr(vars(credentials)) + repr(credentials)
+    credentials = Credentials("no-hex", runtime=new_runtime(), within=1.0)
+    assert "no-hex" not in repr(vars(credentials)) + repr(credentials)
 
 
 # Bad input, refused when the client is made
@@ -396,6 +396,7 @@ def test_a_secret_masks_its_repr_and_nothing_else():
         ("base_url", "https://api.samsara.com?x=1"),
         ("base_url", "https://api.samsara.com#x"),
         ("base_url", 7),
+        ("allow_http", 1),
         ("api_version", "2025\r\nX-Evil: 1"),
         ("api_version", ""),
         ("timeout", 0),
@@ -443,6 +444,53 @@ async def test_an_error_names_the_request():
 )
 def test_plain_http_is_for_loopback(url):
     assert Client(TOKEN, base_url=url)
+
+
+def test_plain_http_to_another_machine_is_allowed_by_name_and_warned_of_once(caplog):
+    assert Client(TOKEN, base_url="http://emulator:8080", allow_http=True)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("coachstream.requests", "WARNING")
+    assert (
+        record.getMessage() == "plain HTTP: everyone between here and emulator can read the token"
+    )
+
+
+@pytest.mark.parametrize("url", ["https://samsara.example", "http://127.0.0.1:8080", None])
+def test_what_shows_no_token_is_not_warned_of(url, caplog):
+    assert Client(TOKEN, base_url=url, allow_http=True)
+    assert not caplog.records
+
+
+@virtual
+async def test_the_server_may_come_from_the_environment(monkeypatch):
+    async with Emulator() as api:
+        monkeypatch.setenv("SAMSARA_BASE_URL", api.url)
+        for region in ("us", "eu"):
+            async with Client(TOKEN, region=region, clock=LoopClock()) as client:
+                assert await one_page(api, client)
+
+
+def where(**arguments):
+    """Return the URL that a client sends its requests to."""
+    return Client(TOKEN, **arguments)._transport._url
+
+
+@pytest.mark.parametrize("there", ["https://from.environment", ""])
+def test_an_argument_counts_before_the_environment_and_that_before_the_region(there, monkeypatch):
+    monkeypatch.setenv("SAMSARA_BASE_URL", there)
+    assert where(base_url="https://given.here") == "https://given.here"
+    assert where() == (there or "https://api.samsara.com")
+    assert where(region="eu") == (there or "https://api.eu.samsara.com")
+
+
+@pytest.mark.parametrize("odd", ["samsara", "http://emulator:8080", "https://me:mine@samsara"])
+def test_an_odd_server_in_the_environment_is_refused_and_says_where_it_stands(odd, monkeypatch):
+    monkeypatch.setenv("SAMSARA_BASE_URL", odd)
+    with pytest.raises(InvalidArgumentError, match="^base_url: SAMSARA_BASE_URL: ") as caught:
+        Client(TOKEN)
+    assert "mine" not in str(caught.value)
+    monkeypatch.setenv("SAMSARA_BASE_URL", "http://emulator:8080")
+    assert where(allow_http=True) == "http://emulator:8080"
 
 
 @virtual
