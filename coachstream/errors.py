@@ -34,29 +34,27 @@ CoachStreamError
 Only ``transient`` errors are retried (https://developers.samsara.com/docs/response-codes).
 """
 
-import copyreg
-from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar
 
+from .api_errors import EXCERPT_BYTES
+from .api_errors import ApiError as ApiError  # noqa: PLC0414  # public here
+from .api_errors import BadGatewayError as BadGatewayError  # noqa: PLC0414  # public here
+from .api_errors import BadRequestError as BadRequestError  # noqa: PLC0414  # public here
+from .api_errors import CoachStreamError as CoachStreamError  # noqa: PLC0414  # public here
+from .api_errors import ContentTooLargeError as ContentTooLargeError  # noqa: PLC0414  # public here
+from .api_errors import ForbiddenError as ForbiddenError  # noqa: PLC0414  # public here
+from .api_errors import GatewayTimeoutError as GatewayTimeoutError  # noqa: PLC0414  # public here
+from .api_errors import InternalServerError as InternalServerError  # noqa: PLC0414  # public here
+from .api_errors import MethodNotAllowedError as MethodNotAllowedError  # noqa: PLC0414  # public here
+from .api_errors import NotFoundError as NotFoundError  # noqa: PLC0414  # public here
+from .api_errors import NotImplementedApiError as NotImplementedApiError  # noqa: PLC0414  # public here
+from .api_errors import RateLimitError as RateLimitError  # noqa: PLC0414  # public here
+from .api_errors import RedirectError as RedirectError  # noqa: PLC0414  # public here
+from .api_errors import RequestTimeoutError as RequestTimeoutError  # noqa: PLC0414  # public here
+from .api_errors import ServerError as ServerError  # noqa: PLC0414  # public here
+from .api_errors import ServiceUnavailableError as ServiceUnavailableError  # noqa: PLC0414  # public here
+from .api_errors import UnauthorizedError as UnauthorizedError  # noqa: PLC0414  # public here
 from .text import printable
-
-EXCERPT_BYTES = 4096
-"""An error keeps at most this much of a response's body."""
-
-
-class CoachStreamError(Exception):
-    """Base class of all errors of this library."""
-
-    transient: ClassVar[bool] = False
-    """Whether the same request may succeed later, unchanged."""
-
-    retry_after: float | None = None
-    """Seconds to wait at least before a retry; None if the server named no time."""
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # The default would call __init__ with nothing but the message.
-        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class InvalidArgumentError(CoachStreamError, ValueError):
@@ -74,114 +72,6 @@ class ClosedError(CoachStreamError):
 
 class StreamInUseError(CoachStreamError):
     """Two tasks waited for the next item of one stream or list at the same time."""
-
-
-class ApiError(CoachStreamError):
-    """The server responded with an error status; raised directly for one without a subclass."""
-
-    hint: ClassVar[str] = ""
-    """What to check first."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        request_id: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
-        retry_after: float | None = None,
-        route: str | None = None,
-    ) -> None:
-        notes = [self.hint, f"request {request_id}" if request_id else ""]
-        text = f"{route}: {status}: {message}" if route else f"{status}: {message}"
-        super().__init__(text + "".join(f" ({note})" for note in notes if note))
-        self.status = status
-        self.message = message
-        """The server's text, for people: Samsara advises programs not to parse it."""
-        self.request_id = request_id
-        """The id that Samsara's support asks for."""
-        self.headers: Mapping[str, str] = {} if headers is None else headers
-        """The headers of the response, not of the request."""
-        self.body = body[:EXCERPT_BYTES]
-        """The first 4096 bytes of the response's body, JSON or not."""
-        self.retry_after = retry_after
-        self.route = route
-        """Method and path of the request."""
-
-
-class RedirectError(ApiError):
-    """3xx: redirects are not followed, so that the token is sent to no other server."""
-
-    hint = "redirects are not followed; check base_url"
-
-
-class BadRequestError(ApiError):
-    """400: a parameter is wrong, or the cursor has expired or belongs to other parameters."""
-
-
-class UnauthorizedError(ApiError):
-    """401: the token is not valid."""
-
-    hint = "check that the token belongs to this region"
-
-
-class ForbiddenError(ApiError):
-    """403: the token lacks a scope (Read Coaching, Write Coaching), or the account a licence."""
-
-    hint = "check that the token has the scope Read Coaching or Write Coaching"
-
-
-class NotFoundError(ApiError):
-    """404: there is no such driver, coach or path."""
-
-
-class MethodNotAllowedError(ApiError):
-    """405: the path does not support this method."""
-
-
-class RequestTimeoutError(ApiError):
-    """408: the server stopped waiting for the request."""
-
-    transient = True
-
-
-class ContentTooLargeError(ApiError):
-    """413: the request, or the requested data, is too large."""
-
-
-class RateLimitError(ApiError):
-    """429: too many requests from this organisation, including those of other programs."""
-
-    transient = True
-
-
-class ServerError(ApiError):
-    """Any 5xx; raised directly for one without a subclass."""
-
-    transient = True
-
-
-class InternalServerError(ServerError):
-    """500."""
-
-
-class NotImplementedApiError(ServerError):
-    """501; not transient, as a retry will not help."""
-
-    transient = False
-
-
-class BadGatewayError(ServerError):
-    """502."""
-
-
-class ServiceUnavailableError(ServerError):
-    """503."""
-
-
-class GatewayTimeoutError(ServerError):
-    """504."""
 
 
 class TransportError(CoachStreamError):

@@ -15,6 +15,7 @@ PACKAGE = Path(coachstream.__file__).parent
 
 LAYERS = [
     {"_version", "text"},
+    {"api_errors"},
     {"errors"},
     {"brief"},
     {"models", "arguments", "event"},
@@ -49,6 +50,7 @@ IMPORTERS = {
 }
 """Outside libraries, and the modules that may import them. (`client` only names a type.)"""
 PURE = {
+    "api_errors",
     "arguments",
     "brief",
     "consumer.bounds",
