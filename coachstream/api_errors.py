@@ -17,6 +17,11 @@ class CoachStreamError(Exception):
     retry_after: float | None = None
     """Seconds to wait at least before a retry; None if the server named no time."""
 
+    driver_id: str | None = None
+    """The driver of the assignment that could not be changed or decoded."""
+    coach_id: str | None = None
+    """The coach who was to be assigned; None also if the driver's coach was to be removed."""
+
     def __reduce__(self) -> tuple[object, ...]:
         # The default would call __init__ with nothing but the message.
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]

@@ -114,9 +114,17 @@ class UndecodableError(CoachStreamError):
 
 
 class MalformedAssignmentError(UndecodableError):
-    """One assignment of a list, its ``body``, can't be decoded; the others are not affected."""
+    """One assignment of a list can't be decoded; the others are not affected."""
 
     transient = False
+
+    def __init__(self, problem: str, *, raw: bytes, driver_id: str | None = None) -> None:
+        whose = printable(driver_id or "(no id)", 100)
+        super().__init__(f"assignment of driver {whose}: {printable(problem)}", body=raw)
+        self.problem = problem
+        self.raw = raw
+        """The assignment's own JSON, complete."""
+        self.driver_id = driver_id  # if that can be decoded
 
 
 class MalformedSessionError(CoachStreamError):

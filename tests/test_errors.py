@@ -11,6 +11,7 @@ from coachstream import (
     ApiError,
     CoachStreamError,
     InvalidArgumentError,
+    MalformedAssignmentError,
     MalformedSessionError,
     RateLimitError,
     UndecodableError,
@@ -29,6 +30,7 @@ EXAMPLES = [
     ),
     ApiError(418, "teapot"),
     UndecodableError("not a page", body=b"<html>"),
+    MalformedAssignmentError("no coach", raw=b"{}" * 9000, driver_id="1"),
     MalformedSessionError(
         "no id", raw=b"{}", session_id=None, updated_at_time=datetime(2026, 1, 1, tzinfo=UTC)
     ),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from copy import copy
 from functools import partial
 from weakref import WeakValueDictionary
 
@@ -12,6 +13,7 @@ from ..http.transport import Transport
 from ..models import CoachAssignment, Driver
 from ..retry import Patience
 from ..tasks import Runtime
+from ..text import printable
 from ..wire import assignments
 from ..wire import query as queries
 from ..wire.query import Filters
@@ -89,6 +91,8 @@ class Assignments:
     async def assign(self, driver_id: str, coach_id: str) -> CoachAssignment:
         """Make ``coach_id`` the coach of ``driver_id``; it replaces any other coach.
 
+        All errors have ``driver_id`` and ``coach_id``.
+
         Both are Samsara ids: the API documents external ids for the list only. If the server
         accepts the change and its response can't be decoded, the result has the two ids alone,
         unless the list shows another coach; then it is tried again.
@@ -123,10 +127,14 @@ class Assignments:
                 return CoachAssignment(driver=Driver(driver_id=driver_id), coach_id=coach_id)
 
         async with self._changing.setdefault(driver_id, asyncio.Lock()):
-            # The API documents query parameters for this PUT, and no body.
-            return await self._transport.call(
-                "PUT", PATH, query, limiter=self._limiter, patience=self._patience, read=read
-            )
+            try:
+                # The API documents query parameters for this PUT, and no body.
+                return await self._transport.call(
+                    "PUT", PATH, query, limiter=self._limiter, patience=self._patience, read=read
+                )
+            except CoachStreamError as error:
+                # A copy: all who waited for one token get one error.
+                raise _naming(copy(error), driver_id, coach_id) from error.__cause__
 
     async def _is_denied(self, driver_id: str, coach_id: str | None) -> bool:
         """Return whether the list has another coach for the driver."""
@@ -138,6 +146,14 @@ class Assignments:
             return False
         coaches = [one.coach_id for one in listed if one.driver.driver_id == driver_id]
         return coach_id not in (coaches or [None])
+
+
+def _naming(error: CoachStreamError, driver_id: str, coach_id: str | None) -> CoachStreamError:
+    """Let an error say whose coach could not be changed."""
+    error.driver_id, error.coach_id = driver_id, coach_id
+    change = f"coach {coach_id}" if coach_id is not None else "no coach"
+    error.args = (f"{error} (driver {printable(driver_id, 100)}, {printable(change, 100)})",)
+    return error
 
 
 async def _read_page(body: bytes) -> AssignmentPage:

@@ -23,6 +23,11 @@ class _ChangeResponse(Model, frozen=True):
     data: AssignmentChange
 
 
+class _OfADriver(Model, frozen=True):
+    driver: Driver
+
+
+_of_a_driver = msgspec.json.Decoder(_OfADriver)
 _strict_assignment = msgspec.json.Decoder(CoachAssignment)
 
 
@@ -43,10 +48,18 @@ def _assignment(raw: bytes) -> AssignmentEntry:
         try:
             assignment = msgspec.convert(mended(decode_json(raw)), CoachAssignment)
         except DECODE_ERRORS as error:
-            return MalformedAssignmentError(f"not an assignment: {error}", body=raw)
+            return MalformedAssignmentError(str(error), raw=raw, driver_id=_driver_id(raw))
     if assignment.coach_id == "":  # "will be empty if no driver coach is assigned"
         return msgspec.structs.replace(assignment, coach_id=None)
     return assignment
+
+
+def _driver_id(raw: bytes) -> str | None:
+    """Return the driver of an assignment of which something else can't be decoded."""
+    try:
+        return _of_a_driver.decode(raw).driver.driver_id
+    except DECODE_ERRORS:
+        return None
 
 
 def assignment_change(body: bytes) -> CoachAssignment:

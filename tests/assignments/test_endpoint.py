@@ -3,17 +3,21 @@
 import asyncio
 import gc
 import json
+import pickle
 
 import pytest
 
 from coachstream import (
     Client,
+    ClosedError,
+    CoachStreamError,
     CursorLoopError,
     ForbiddenError,
     InvalidArgumentError,
     MalformedAssignmentError,
     NotFoundError,
     StreamInUseError,
+    UnauthorizedError,
     UndecodableError,
 )
 from coachstream.emulator import World, cut_short, garble, hang_up, refuse, serve
@@ -86,6 +90,50 @@ async def test_an_unknown_id_is_not_found():
     async with feed() as (_, client, _):
         with pytest.raises(NotFoundError):
             await client.assignments.assign("no such driver", "1")
+
+
+FAILURES = [
+    refuse(404),
+    refuse(403),
+    refuse(503),
+    hang_up(),
+    cut_short(3),
+]
+
+
+@pytest.mark.parametrize("fault", FAILURES, ids=lambda fault: str(fault.kind))
+def test_an_error_of_a_change_names_the_driver_and_the_coach(fault):
+    @virtual
+    async def run():
+        async with feed(faults=[fault] * 16) as (_, client, _):
+            with pytest.raises(CoachStreamError, match=r"\(driver 1, coach 2\)$") as caught:
+                await client.assignments.assign("1", "2")
+            error = pickle.loads(pickle.dumps(caught.value))  # noqa: S301  # ours
+            assert (error.driver_id, error.coach_id) == ("1", "2")
+            assert type(error) is type(caught.value)
+            with pytest.raises(CoachStreamError, match=r"\(driver 1, no coach\)$") as caught:
+                await client.assignments.unassign("1")
+            assert (caught.value.driver_id, caught.value.coach_id) == ("1", None)
+
+    run()
+
+
+@virtual
+async def test_changes_that_fail_for_one_reason_name_each_its_own_driver():
+    async def no_token():
+        await pass_time(1)
+        raise UnauthorizedError(401, "revoked")
+
+    async with Client(no_token, clock=LoopClock()) as client:
+        changes = [client.assignments.assign(str(n), "2") for n in range(3)]
+        failures = await asyncio.gather(*changes, return_exceptions=True)
+        closed = client.assignments.assign("7", "8")
+    for number, failure in enumerate(failures):
+        assert isinstance(failure, UnauthorizedError)
+        assert failure.driver_id == str(number)
+        assert str(failure).count("driver") == 1
+    with pytest.raises(ClosedError, match=r"\(driver 7, coach 8\)$"):
+        await closed
 
 
 @pytest.mark.parametrize("cursor", ["", "a"])
@@ -195,24 +243,39 @@ async def test_an_odd_assignment_is_raised_in_its_place_and_the_list_goes_on():
         assert (await anext(listing)).driver.driver_id == "1"
         with pytest.raises(MalformedAssignmentError) as caught:
             await anext(listing)
-        assert json.loads(caught.value.body) == ODD
+        assert json.loads(caught.value.raw) == ODD
+        assert caught.value.driver_id == "2"
+        assert str(caught.value).startswith("assignment of driver 2: ")
         assert "45646" not in str(caught.value)
         assert drivers([one async for one in listing]) == ["3"]
+
+
+@virtual
+async def test_an_odd_assignment_is_raised_complete_however_long():
+    driver = {"driverId": "2", "externalIds": {"a": "b" * 9000}}
+    odd = ODD | {"driver": driver}
+    async with feed(faults=[listed_page(odd)]) as (_, client, _):
+        with pytest.raises(MalformedAssignmentError) as caught:
+            await anext(client.assignments.list())
+        assert json.loads(caught.value.raw) == odd
+        assert len(caught.value.body) == 4096
 
 
 @virtual
 async def test_an_odd_assignment_goes_to_on_malformed():
     no_json = payloads.page(assignment("1"), "odd", ODD, assignment("3"), hasNextPage=False)
     faults = [refuse(200, body=no_json.replace(b'"odd"', b'{"coachId":NaN}'))]
-    malformed = []
+    malformed, drivers_of_malformed = [], []
 
     async def settle(error):
-        malformed.append(error.body)
+        malformed.append(error.raw)
+        drivers_of_malformed.append(error.driver_id)
 
     async with feed(faults=faults) as (api, client, _):
         listing = client.assignments.list(on_malformed=settle)
         assert drivers([one async for one in listing]) == ["1", "3"]
         assert [malformed[0], json.loads(malformed[1])] == [b'{"coachId":NaN}', ODD]
+        assert drivers_of_malformed == [None, "2"]
         assert len(api.requests) == 1
 
 

@@ -6,6 +6,13 @@ _TESTS = ("tests/assignments/test_endpoint.py",)
 
 MUTATIONS = (
     Mutation(
+        "an error of a change names its own driver alone",
+        "assignments/endpoint",
+        "raise _naming(copy(error), driver_id, coach_id) from error.__cause__",
+        "raise _naming(error, driver_id, coach_id) from error.__cause__",
+        _TESTS,
+    ),
+    Mutation(
         "an empty page of assignments moves the cursor",
         "assignments/listing",
         "        self._cursor = cursor\n",
