@@ -44,7 +44,8 @@ class ApiError(CoachStreamError):
         retry_after: float | None = None,
         route: str | None = None,
     ) -> None:
-        notes = [self.hint, f"request {request_id}" if request_id else ""]
+        wait = "" if retry_after is None else f"retry after {retry_after:g} s"
+        notes = [self.hint, wait, f"request {request_id}" if request_id else ""]
         text = f"{route}: {status}: {message}" if route else f"{status}: {message}"
         super().__init__(text + "".join(f" ({note})" for note in notes if note))
         self.status = status

@@ -15,6 +15,7 @@ from ..errors import (
     ApiError,
     ClosedError,
     CoachStreamError,
+    RateLimitError,
     UnauthorizedError,
     UndecodableError,
 )
@@ -47,6 +48,8 @@ class _Request(msgspec.Struct, frozen=True):
     url: URL
     limiter: Limiter
     observe: Observer
+    deadline: float | None
+    """When it is given up, by the clock; None: that depends on its failures alone."""
 
     @property
     def route(self) -> str:
@@ -109,10 +112,12 @@ class Transport:
         if self._closed:
             raise ClosedError("the client is closed")
         url = URL(f"{self._url}{path}?{query}" if query else f"{self._url}{path}", encoded=True)
-        request = _Request(method, path, url, limiter, observe or self._runtime.observe)
-        if patience.total is None:  # a stream's, which cancels its requests when it closes
+        total = patience.total
+        deadline = None if total is None else self._clock.monotonic() + total
+        request = _Request(method, path, url, limiter, observe or self._runtime.observe, deadline)
+        if total is None:  # a stream's, which cancels its requests when it closes
             return await self._retried(request, patience, read)
-        with anyio.move_on_after(patience.total) as scope:
+        with anyio.move_on_after(total) as scope:
             self._calls.add(scope)
             try:
                 return await self._retried(request, patience, read)
@@ -120,7 +125,9 @@ class Transport:
                 self._calls.discard(scope)
         if self._closed:
             raise ClosedError("the client was closed meanwhile")
-        raise AnswerTimeoutError(f"no response in {patience.total:g} s, with all waits and retries")
+        late = AnswerTimeoutError(f"no response in {total:g} s, with all waits and retries")
+        late.retry_after = max(0.0, limiter.paused_for(self._clock)) or None
+        raise late
 
     async def _retried(
         self, request: _Request, patience: Patience, read: Callable[[bytes], Awaitable[T]]
@@ -177,6 +184,14 @@ class Transport:
 
     async def _turn(self, request: _Request) -> None:
         if (paused := request.limiter.paused_for(self._clock)) > 0:
+            deadline = request.deadline
+            if deadline is not None and self._clock.monotonic() + paused > deadline:
+                raise RateLimitError(
+                    429,
+                    "not sent: an earlier 429 makes all wait",
+                    route=request.route,
+                    retry_after=paused,
+                )
             request.observe(Throttled(route=request.route, delay=paused))
         watch = SlotWatch(request.limiter, self._clock, request.observe)
         try:

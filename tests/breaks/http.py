@@ -4,6 +4,13 @@ from tests.breaks.mutation import Mutation
 
 MUTATIONS = (
     Mutation(
+        "a call does not begin to wait for a day",
+        "http/transport",
+        "if deadline is not None and self._clock.monotonic() + paused > deadline:",
+        "if False:",
+        ("tests/http/test_transport.py",),
+    ),
+    Mutation(
         "plain HTTP to another machine must be allowed",
         "http/address",
         "    if is_plain(url) and not allow_http:\n",
@@ -196,7 +203,7 @@ MUTATIONS = (
     Mutation(
         "a call waits at the limiter for a bounded time",
         "http/transport",
-        "with anyio.move_on_after(patience.total) as scope:",
+        "with anyio.move_on_after(total) as scope:",
         "with anyio.CancelScope() as scope:",
         ("tests/http/test_transport.py",),
     ),

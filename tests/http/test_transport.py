@@ -792,19 +792,40 @@ async def test_a_request_held_by_a_pause_is_not_told_that_it_took_too_long():
 @virtual
 async def test_a_call_raises_rather_than_wait_for_a_day():
     async with feed(faults=[refuse(503, retry_after=86_400)]) as (_, client, _):
-        with pytest.raises(coachstream.ServiceUnavailableError):
+        with pytest.raises(
+            coachstream.ServiceUnavailableError, match=r"\(retry after 86400 s\)"
+        ) as caught:
             await one_page_of(client)
+        assert caught.value.retry_after == 86_400
         assert LoopClock().monotonic() < 1
 
 
 @virtual
 async def test_a_call_does_not_wait_for_a_day_at_the_limiter():
-    async with feed(faults=[refuse(429, retry_after=86_400)]) as (_, client, _):
-        with pytest.raises(coachstream.RateLimitError):
-            await one_page_of(client)
-        with pytest.raises(AnswerTimeoutError, match="with all waits and retries"):
-            await one_page_of(client)
-        assert LoopClock().monotonic() < 3600
+    async with feed(faults=[refuse(429, retry_after=86_400)]) as (api, client, _):
+        for _ in range(2):
+            with pytest.raises(coachstream.RateLimitError, match=r"retry after 86\d+ s") as caught:
+                await one_page_of(client)
+            assert caught.value.retry_after == pytest.approx(86_400, abs=1)
+        assert LoopClock().monotonic() < 1
+        assert len(api.requests) == 1
+        await pass_time(86_400)
+        assert await one_page(api, client)
+
+
+@virtual
+async def test_a_call_that_is_given_up_in_the_queue_says_how_long_the_pause_lasts():
+    async with feed() as (_, client, _):
+        limiter = client.assignments._limiter
+        waiting = [asyncio.ensure_future(one_page_of(client)) for _ in range(5)]
+        await pass_time(0.3)
+        limiter.refused(86_400, sent_at=0.3, clock=LoopClock())
+        late = await asyncio.gather(*waiting, return_exceptions=True)
+        late = [one for one in late if isinstance(one, Exception)]
+        assert late
+        for error in late:
+            assert isinstance(error, AnswerTimeoutError)
+            assert error.retry_after == pytest.approx(86_400 - 1280, abs=1)
 
 
 async def one_page_of(client):
