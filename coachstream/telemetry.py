@@ -34,6 +34,18 @@ class RequestFinished(Event, frozen=True, kw_only=True):
     """Bytes of the body, decompressed."""
     request_id: str | None
     """The id that Samsara's support asks for."""
+    from_cache: bool = False
+    """Whether it had been stored in a cache, so that it need not be the server's latest."""
+
+
+class CacheNoticed(Event, frozen=True, kw_only=True):
+    """Responses come from a cache from now on: a stream may never see anything new.
+
+    The cache is the aiohttp session given as ``http``, or a proxy on the way.
+    """
+
+    route: str
+    """Method and path."""
 
 
 class RetryScheduled(Event, frozen=True, kw_only=True):

@@ -40,6 +40,7 @@ EVENTS = [
         logging.INFO,
     ),
     (telemetry.ShortPollInterval(poll_interval=1), "feed", logging.WARNING),
+    (telemetry.CacheNoticed(route="GET /x"), "requests", logging.WARNING),
     (telemetry.PlainHttp(host="emulator"), "requests", logging.WARNING),
     (
         telemetry.SessionMalformed(error=MalformedSessionError("odd", raw=b"{}")),

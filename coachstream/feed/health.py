@@ -75,6 +75,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     failed since it last worked."""
     last_error: str | None
     """The last failure, even if all succeeds again."""
+    from_cache: bool
+    """Whether the last response came from a cache, so that what is new may not be seen: that of the
+    aiohttp session given as ``http``, or one on the way (by the header ``Age``)."""
 
 
 class _Trouble:
@@ -109,6 +112,7 @@ class HealthMonitor:
         self._failures = 0
         self._last_error: str | None = None
         self._last_response: float | None = None
+        self._from_cache = False
         self._loads = _Trouble()
         self._saves = _Trouble()
         self._ledger = _Trouble()
@@ -196,6 +200,7 @@ class HealthMonitor:
                     self._enter(StreamState.RETRYING, now, lasting=event.delay)
             case RequestFinished():
                 self._response_due = None
+                self._from_cache = event.from_cache
             case Throttled():
                 self._response_due = None  # it may have been about to be sent
                 self._enter(StreamState.THROTTLED, now)
@@ -241,6 +246,7 @@ class HealthMonitor:
             lag=_age(watermark, today),
             failures=self._failures + sum(one.failures for one in self._asked),
             last_error=self._last_error,
+            from_cache=self._from_cache,
         )
 
     def _state_now(self, now: float) -> tuple[StreamState, float]:

@@ -58,6 +58,8 @@ class Response(msgspec.Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
+    from_cache: bool = False
+    """Whether it was stored before: by the caller's session, or by a cache on the way."""
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"
@@ -88,7 +90,11 @@ class Exchange:
         self._max_page_bytes = max_page_bytes
         connect = min(CONNECT_TIMEOUT, timeout)
         self._timeouts = aiohttp.ClientTimeout(total=timeout, sock_connect=connect)
-        self._headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
+        self._headers = {
+            "Accept": "application/json",
+            "Cache-Control": "no-cache",  # a stored page would say for ever that there is no more
+            "User-Agent": USER_AGENT,
+        }
         if api_version is not None:
             self._headers["X-Samsara-Version"] = api_version
 
@@ -124,7 +130,8 @@ class Exchange:
                 if good:
                     _check_encoding(session, response)
                 body = await (self._whole(response) if good else _excerpt(response))
-                return Response(response.status, response.headers, body)
+                from_cache = _is_from_cache(response)
+                return Response(response.status, response.headers, body, from_cache)
         except NETWORK_ERRORS as error:
             failure = _translated(error, self.timeout)
         except ValueError:
@@ -232,6 +239,12 @@ def _without_lookup(session: aiohttp.ClientSession, url: URL) -> URL:
 def _has_two_credentials(session: aiohttp.ClientSession) -> bool:
     others = session.trust_env or session.auth is not None
     return others and "Authorization" in session.headers
+
+
+def _is_from_cache(response: aiohttp.ClientResponse) -> bool:
+    # Sessions that cache, such as aiohttp-client-cache's, mark their responses so.
+    of_the_session = getattr(response, "from_cache", False) is True
+    return of_the_session or response.headers.get("Age", "0").strip("0 ") != ""
 
 
 def _check_encoding(session: aiohttp.ClientSession, response: aiohttp.ClientResponse) -> None:

@@ -22,6 +22,7 @@ from ..errors import (
 from ..retry import Patience, RetryPolicy
 from ..tasks import Runtime, supervised
 from ..telemetry import (
+    CacheNoticed,
     LimitLowered,
     Observer,
     RequestFinished,
@@ -77,6 +78,7 @@ class Transport:
         self._runtime = runtime
         self._clock = runtime.clock
         self._date: tuple[str, float] | None = None  # the last response's, and when it came
+        self._from_cache = False  # whether the last response came from a cache
         self._calls: set[anyio.CancelScope] = set()
         self._closed = False
 
@@ -219,13 +221,17 @@ class Transport:
                 seconds=self._clock.monotonic() - began,
                 size=len(response.body),
                 request_id=printable(masked_header(token, request_id)) if request_id else None,
+                from_cache=response.from_cache,
             )
         )
+        if response.from_cache and not self._from_cache:
+            request.observe(CacheNoticed(route=request.route))
+        self._from_cache = response.from_cache
         if response.status == 429:
             limiter = request.limiter
             delay = max(0.0, limiter.paused_for(self._clock))
             request.observe(LimitLowered(route=request.route, delay=delay, pace=limiter.pace))
-        if date := response.headers.get("Date"):
+        if (date := response.headers.get("Date")) and not response.from_cache:
             self._date = date, self._clock.monotonic()
         return response
 

@@ -37,6 +37,11 @@ _LINES: dict[type[Event], _Line] = {
             "request_id=%(request_id)s"
         ),
     ),
+    telemetry.CacheNoticed: (
+        _requests,
+        WARNING,
+        "response from a cache: %(route)s; while it answers, a stream sees nothing new",
+    ),
     telemetry.TokenRenewed: (_requests, INFO, "token renewed after a 401"),
     telemetry.RetryScheduled: (
         _retry,

@@ -4,6 +4,20 @@ from tests.breaks.mutation import Mutation
 
 MUTATIONS = (
     Mutation(
+        "a response from a cache is seen",
+        "http/exchange",
+        'response.headers.get("Age", "0").strip("0 ") != ""',
+        "False",
+        ("tests/http/test_transport.py",),
+    ),
+    Mutation(
+        "a stored response does not tell the time",
+        "http/transport",
+        'response.headers.get("Date")) and not response.from_cache:',
+        'response.headers.get("Date")):',
+        ("tests/http/test_transport.py",),
+    ),
+    Mutation(
         "a call does not begin to wait for a day",
         "http/transport",
         "if deadline is not None and self._clock.monotonic() + paused > deadline:",

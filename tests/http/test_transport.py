@@ -50,6 +50,7 @@ from coachstream.emulator import (
 )
 from coachstream.http.credentials import Credentials, Secret
 from coachstream.telemetry import (
+    CacheNoticed,
     CallOverdue,
     LimitLowered,
     RequestFinished,
@@ -87,6 +88,7 @@ async def test_what_a_request_carries():
         assert headers["x-samsara-version"] == "2025-06-11"
         assert "gzip" in headers["accept-encoding"]
         assert "cookie" not in headers
+        assert headers["cache-control"] == "no-cache"
 
 
 @virtual
@@ -1065,6 +1067,54 @@ async def test_a_compressed_body_that_the_session_leaves_compressed_is_called_so
     ):
         with pytest.raises(InvalidArgumentError, match=r"^http: .*auto_decompress.*\(deflate\)"):
             await anext(client.sessions.stream(start_time=LONG_AGO))
+
+
+# Responses from a cache
+
+EMPTY = payloads.page(endCursor="c", hasNextPage=False).decode()
+
+
+def stored(age):
+    return refuse(200, body=EMPTY, headers={"Age": age})
+
+
+@virtual
+async def test_health_says_that_responses_come_from_a_cache_and_the_log_says_so_once():
+    faults = [stored("0"), stored("60"), stored("120"), refuse(200, body=EMPTY), stored("1")]
+    async with feed(faults=faults) as (_, client, events):
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        seen, pages = [], stream.pages()
+        for _ in faults:
+            await anext(pages)
+            seen.append(stream.health.from_cache)
+        assert seen == [False, True, True, False, True]
+        finished = [one.from_cache for one in events if isinstance(one, RequestFinished)]
+        assert finished == seen
+        assert sum(isinstance(one, CacheNoticed) for one in events) == 2
+
+
+@virtual
+async def test_a_session_that_marks_what_it_has_stored_is_a_cache():
+    async def mark(request, handler):
+        response = await handler(request)
+        response.from_cache = True
+        return response
+
+    async with (
+        aiohttp.ClientSession(middlewares=[mark]) as http,
+        feed(client={"http": http}, faults=[refuse(200, body=EMPTY)]) as (_, client, _events),
+    ):
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        await anext(stream.pages())
+        assert stream.health.from_cache
+
+
+@virtual
+async def test_the_date_of_a_stored_response_is_not_the_servers_time():
+    old = {"Date": "Mon, 01 Jan 2024 00:00:00 GMT", "Age": "9"}
+    async with feed(faults=[refuse(200, body=EMPTY, headers=old)]) as (_, client, _):
+        await anext(client.sessions.stream(start_time=LONG_AGO).pages())
+        assert client._transport.server_now is None
 
 
 def test_a_session_of_another_event_loop_is_refused_by_name():
