@@ -7,18 +7,18 @@ a position is a cursor in one window with all windows before it done.
 
 from bisect import insort
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime
 
 import anyio
 import msgspec
 
-from ..errors import ClosedError
+from ..errors import ClosedError, CursorLoopError
 from ..tasks import BackgroundTasks, DetachedTask
 from .reader import PageReader
 from .reading import Reading
 from .recent import Batch
-from .versions import VersionSet, since
+from .versions import VersionSet, key_of, since
 from .windows import Window, Windows
 
 AHEAD = 4 * 1024 * 1024
@@ -34,9 +34,16 @@ class _WindowRead:
         self.task: DetachedTask[None] = DetachedTask(tasks)
         self.busy = False
         self.failure: Exception | None = None
+        self.repeats = False
+        """Whether that is because the server repeats another window's page."""
         self.readings: deque[Reading] = deque()
         self.pages = 0.0
         """How many it had so far; the last one is, on average, half a page."""
+
+    def holds(self, times: Iterable[datetime]) -> bool:
+        """Return whether all of these times lie in the window, or at its end."""
+        start, end = self.window
+        return all(start <= time <= end for time in times)
 
 
 class ParallelReader:
@@ -58,6 +65,7 @@ class ParallelReader:
         self._waiting = 0  # bytes of pages that wait to be handed over
         self._changed = anyio.Event()
         self._closed = False
+        self._first_pages: dict[Hashable, tuple[Window, bool]] = {}  # and whether they belong there
         self.known = VersionSet()
         """Versions that were settled before; they are dropped when they come."""
         self.windows = 0
@@ -87,16 +95,24 @@ class ParallelReader:
             if self._closed:
                 raise ClosedError("the stream is closed")
             self._start_readers()
+            for read in self._open:
+                if read.repeats:  # then no other window is right
+                    raise self._failure(read)
             head = self._open[0]
             # What was given back comes before what lies after it.
             if not self._plan.begins_before(head.window[0]):
                 if head.readings:
                     return self._hand_over(head)
                 if head.failure is not None:
-                    failure, head.failure = head.failure, None
-                    raise failure
+                    raise self._failure(head)
             await self._changed.wait()
             self._changed = anyio.Event()
+
+    def _failure(self, read: _WindowRead) -> Exception:
+        """Return why a window failed, so that it is read again if somebody reads on."""
+        failure, read.failure, read.repeats = read.failure, None, False
+        assert failure is not None
+        return failure
 
     async def aclose(self) -> None:
         """Cancel what is under way, and read no more."""
@@ -147,6 +163,8 @@ class ParallelReader:
         try:
             while not read.reader.ended and self._has_room(read):
                 reading = await read.reader.read()
+                if not read.pages:
+                    await self._refuse_repetition(read, reading)
                 if await self._gave_back(read, reading):
                     return
                 read.readings.append(reading)
@@ -161,6 +179,26 @@ class ParallelReader:
         finally:
             read.busy = False
             self._changed.set()
+
+    async def _refuse_repetition(self, read: _WindowRead, reading: Reading) -> None:
+        """Raise if another window begins with the same page, so that one of them can't be right.
+
+        Such a server takes no notice of the times, and every window would bring the same.
+        """
+        if not reading.entries:
+            return
+        first, last = reading.entries[0], reading.entries[-1]
+        mark = len(reading.entries), key_of(first), key_of(last)
+        belongs = read.holds(times_of(reading.entries))
+        window, belonged = self._first_pages.setdefault(mark, (read.window, belongs))
+        if window == read.window or (belongs and belonged):
+            return
+        await read.reader.aclose()
+        read.reader = self._open_reader(read.window)  # which asks for that page again
+        read.repeats = True
+        raise CursorLoopError(
+            "the server answers for different times with the same page, as if they were not given"
+        )
 
     async def _gave_back(self, read: _WindowRead, reading: Reading) -> bool:
         """Give a window back if very many pages are to come and none has been handed over.

@@ -4,6 +4,20 @@ from tests.breaks.mutation import SIMULATION, Mutation
 
 MUTATIONS = (
     Mutation(
+        "windows that all bring one page are noticed",
+        "feed/parallel",
+        "        if window == read.window or (belongs and belonged):\n",
+        "        if window == read.window or belongs or belonged:\n",
+        ("tests/feed/test_servers_that_ignore_times.py",),
+    ),
+    Mutation(
+        "what lies where two windows meet is no repetition",
+        "feed/parallel",
+        "        if window == read.window or (belongs and belonged):\n",
+        "        if window == read.window:\n",
+        ("tests/feed/test_servers_that_ignore_times.py",),
+    ),
+    Mutation(
         "settled sessions beyond the cursor are not delivered again",
         "feed/reader",
         "known, recent = settled_in(start), recent_in(start)",

@@ -5,7 +5,6 @@ import contextvars
 from collections import Counter, defaultdict
 from contextlib import suppress
 from datetime import timedelta
-from functools import partial
 from typing import Any
 from unittest.mock import AsyncMock
 
