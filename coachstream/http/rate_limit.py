@@ -40,13 +40,15 @@ class PausedError(Exception):
 class Limiter:
     """One of the server's limits, shared by every request that counts towards it.
 
-    It belongs to one event loop, and to another one when that has ended.
+    It belongs to one event loop, and to another one when that has ended. The first request waits,
+    too, as if one had just been sent.
     """
 
     def __init__(self, rate: float | None) -> None:
         self._spacing = 0.0 if rate is None else (1 + _MARGIN) / rate
         self._loop: asyncio.AbstractEventLoop | None = None
         self._bucket: AsyncLimiter | None = None
+        self._fresh = True  # nothing was sent on this event loop
         self._queue = anyio.Lock(fast_acquire=True)  # uncontended, it does not yield to the loop
         self._due = float("inf")  # when the request that is first in the queue should go on
         self._paused_until = float("-inf")  # as the server said
@@ -89,6 +91,7 @@ class Limiter:
         self._queue = anyio.Lock(fast_acquire=True)
         # A bucket of one spaces requests evenly; a bucket of five would let nine out in a second.
         self._bucket = AsyncLimiter(1, self._spacing) if self._spacing else None
+        self._fresh = True
 
     async def _wait_for_slot(self, clock: Clock) -> None:
         while True:
@@ -96,6 +99,10 @@ class Limiter:
                 self._due = clock.monotonic() + wait
                 await clock.sleep(wait)
             if self._bucket is not None:
+                if self._fresh:
+                    # As if one had just been sent: by a client that has ended a moment ago.
+                    await self._bucket.acquire()
+                    self._fresh = False
                 self._due = clock.monotonic() + self._spacing
                 await self._bucket.acquire()
             if self.paused_for(clock) <= 0:

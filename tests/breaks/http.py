@@ -4,6 +4,13 @@ from tests.breaks.mutation import Mutation
 
 MUTATIONS = (
     Mutation(
+        "a fresh client waits as if a request had just been sent",
+        "http/rate_limit",
+        "                if self._fresh:\n",
+        "                if False:\n",
+        ("tests/http/test_rate_limit.py",),
+    ),
+    Mutation(
         "a response from a cache is seen",
         "http/exchange",
         'response.headers.get("Age", "0").strip("0 ") != ""',

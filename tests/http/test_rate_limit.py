@@ -39,6 +39,17 @@ def test_never_more_than_the_rate_in_any_second(pauses, rate):
 
 
 @virtual
+async def test_a_limiter_made_right_after_another_keeps_the_rate_from_the_start():
+    times = Times()
+    for _ in range(3):
+        limiter = Limiter(5)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(6):
+                tasks.create_task(leave(limiter, times))
+    assert most_in_a_second(times) <= 5
+
+
+@virtual
 async def test_the_full_rate_is_nearly_reached():
     limiter, times = Limiter(5), Times()
     async with asyncio.TaskGroup() as tasks:
