@@ -24,6 +24,7 @@ from .observers.logging import checked_observer
 from .progress.checkpointer import LAST_SAVE
 from .retry import RetryPolicy
 from .sessions.endpoint import Sessions
+from .sessions.opening import StreamOpener
 from .tasks import BackgroundTasks, Runtime, cancellation_first, close_after, close_all
 from .telemetry import Observer, PlainHttp
 
@@ -111,9 +112,10 @@ class Client:
             retry=retry,
             runtime=runtime,
         )
-        self.sessions = Sessions(
+        self._streams = StreamOpener(
             transport=self._transport, limiter=limits.sessions, retry=retry, runtime=runtime
         )
+        self.sessions = Sessions(self._streams, runtime)
         self.assignments = Assignments(
             transport=self._transport,
             limiter=limits.assignments,
@@ -132,7 +134,7 @@ class Client:
             Exception: what the first stream that could not be saved raised.
         """
         with cancellation_first():
-            closers = [*self.sessions.closers, self._disconnect]
+            closers = [*self._streams.closers, self._disconnect]
             await close_all(closers, self._runtime, within=CLOSING)
 
     async def _disconnect(self) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Self
 
-from ..errors import CursorLoopError, MalformedAssignmentError, StreamInUseError
+from ..errors import CursorLoopError, MalformedAssignmentError
 from ..models import CoachAssignment, Pagination
-from ..tasks import DetachedTask, Runtime, supervised
+from ..tasks import DetachedTask, Exclusive, Runtime, supervised
 from ..wire.assignments import AssignmentEntry
 from ..wire.query import Query
 
@@ -39,19 +39,14 @@ class AssignmentList:
         self._seen_cursors: set[str] = set()
         self._page: deque[AssignmentEntry] = deque()
         self._ended = False
-        self._busy = False
+        self._exclusive = Exclusive("another task is waiting for this list's next assignment")
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> CoachAssignment:
-        if self._busy:
-            raise StreamInUseError("another task is waiting for this list's next assignment")
-        self._busy = True
-        try:
+        with self._exclusive:
             return await self._next()
-        finally:
-            self._busy = False
 
     def __del__(self) -> None:
         # Nobody can read the page any more, so its retries need not go on.

@@ -189,7 +189,7 @@ class ParallelReader:
             return
         first, last = reading.entries[0], reading.entries[-1]
         mark = len(reading.entries), key_of(first), key_of(last)
-        belongs = read.holds(times_of(reading.entries))
+        belongs = read.holds(reading.batch.times)
         window, belonged = self._first_pages.setdefault(mark, (read.window, belongs))
         if window == read.window or (belongs and belonged):
             return

@@ -1,27 +1,20 @@
 """``client.sessions``: opens streams of coaching sessions."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Literal, get_args
 
 from ..arguments import async_function, at_least_one, flag, one_of, seconds
 from ..checkpoints import StoreLike
 from ..errors import InvalidArgumentError
-from ..feed.backfill import READERS, BackfillReader
-from ..feed.fetcher import Fetcher
-from ..feed.health import HealthMonitor
-from ..feed.reader import OnExpired, PageReader
-from ..http.rate_limit import Limiter
-from ..http.transport import Transport
-from ..models import Position
-from ..progress.checkpointer import Checkpointer
-from ..retry import RetryPolicy
+from ..feed.backfill import READERS
+from ..feed.reader import OnExpired
 from ..tasks import Runtime
 from ..telemetry import ShortPollInterval
 from ..wire import query as queries
-from ..wire.query import Filters, Query
-from .source import OnMalformed, StreamSource
+from ..wire.query import Filters
+from .opening import StreamOpener
+from .source import OnMalformed
 from .stream import SessionStream
 
 Settle = Literal["next", "ack"]
@@ -35,15 +28,10 @@ POLL_INTERVAL = 5.0
 class Sessions:
     """``client.sessions``: the coaching sessions of the organisation."""
 
-    def __init__(
-        self, *, transport: Transport, limiter: Limiter, retry: RetryPolicy, runtime: Runtime
-    ) -> None:
-        self._transport = transport
-        self._limiter = limiter
-        self._retry = retry
+    def __init__(self, opener: StreamOpener, runtime: Runtime) -> None:
+        self._opener = opener
         self._runtime = runtime
         self._warned_of_short_polls = False
-        self._open_sources: set[StreamSource] = set()  # of streams that have loaded and will save
 
     def stream(
         self,
@@ -128,7 +116,7 @@ class Sessions:
         one_of("settle", settle, get_args(Settle))
         if on_malformed is not None:
             on_malformed = async_function("on_malformed", on_malformed)
-        return self._open(
+        return self._opener.open(
             query,
             cursor=cursor,
             poll_interval=self._checked_poll_interval(poll_interval),
@@ -212,89 +200,9 @@ class Sessions:
             store=store,
         )
 
-    def _open(
-        self,
-        query: Query,
-        *,
-        cursor: str | None,
-        poll_interval: float,
-        readers: int,
-        keep_raw: bool,
-        on_malformed: OnMalformed | None,
-        on_expired: OnExpired,
-        by_ack: bool,
-        saved_in: tuple[str, StoreLike] | None,
-    ) -> SessionStream:
-        start = Position(query=query.wire, origin=query.wire, cursor=cursor)
-        clock = self._runtime.clock
-        monitor = HealthMonitor(timeout=self._transport.timeout, now=clock.monotonic())
-        runtime = self._runtime.observed_by(monitor.observing(self._runtime.observe, clock))
-
-        open_reader = partial(
-            self._open_reader,
-            monitor=monitor,
-            runtime=runtime,
-            keep_raw=keep_raw,
-            poll_interval=poll_interval,
-            on_expired=on_expired,
-        )
-        source = StreamSource(
-            query=query,
-            start=start,
-            reader=BackfillReader(
-                start=start,
-                readers=readers,
-                open_reader=open_reader,
-                server_now=lambda: self._transport.server_now,
-                runtime=runtime,
-            ),
-            monitor=monitor,
-            runtime=runtime,
-            retry=self._retry,
-            on_malformed=on_malformed,
-            by_ack=by_ack,
-            checkpointer=saved_in and self._checkpointer(*saved_in, runtime),
-            siblings=self._open_sources,
-        )
-        return SessionStream(source=source, runtime=runtime)
-
-    def _open_reader(
-        self,
-        start: Position,
-        *,
-        monitor: HealthMonitor,
-        runtime: Runtime,
-        keep_raw: bool,
-        poll_interval: float,
-        on_expired: OnExpired,
-    ) -> PageReader:
-        fetcher = Fetcher(
-            transport=self._transport,
-            limiter=self._limiter,
-            patience=self._retry.for_a_stream(),
-            monitor=monitor,
-            runtime=runtime,
-            keep_raw=keep_raw,
-        )
-        return PageReader(
-            start=start,
-            fetcher=fetcher,
-            runtime=runtime,
-            poll_interval=poll_interval,
-            on_expired=on_expired,
-        )
-
     def _checked_poll_interval(self, poll_interval: float | timedelta) -> float:
         interval = seconds("poll_interval", poll_interval)
         if interval < POLL_INTERVAL and not self._warned_of_short_polls:
             self._warned_of_short_polls = True
             self._runtime.observe(ShortPollInterval(poll_interval=interval))
         return interval
-
-    def _checkpointer(self, name: str, store: StoreLike, runtime: Runtime) -> Checkpointer:
-        return Checkpointer(store, name=name, runtime=runtime, retry=self._retry)
-
-    @property
-    def closers(self) -> list[Callable[[], Awaitable[None]]]:
-        """What closes the streams that have a store, which saves their positions."""
-        return [source.aclose for source in self._open_sources]

@@ -36,7 +36,7 @@ class SessionLoop:
             hand.held = 0
             await self._source.settle_malformed(entry)
             hand.next += 1
-        raise StopAsyncIteration
+        raise self._source.no_more()
 
 
 class PageStream:
@@ -56,7 +56,7 @@ class PageStream:
             self._source.begin(self)
         source, hand = self._source, self._hand
         if source.closed:
-            raise StopAsyncIteration
+            raise source.no_more()
         hand.held = 0
         if hand.next == len(hand.entries):
             await source.turn_page()

@@ -1,8 +1,8 @@
 """Where a stream's pages come from: a reader that resumes from a saved position, and saves it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from copy import copy
 from functools import partial
 
@@ -14,7 +14,7 @@ from ..models import Position
 from ..progress.checkpointer import LAST_SAVE, Checkpointer
 from ..progress.frontier import Frontier
 from ..retry import RetryPolicy
-from ..tasks import DetachedTask, Runtime, close_all, supervised
+from ..tasks import DetachedTask, Exclusive, Runtime, close_all, supervised
 from ..telemetry import Observer, SessionMalformed, StreamEnded
 from ..wire.query import Query
 from .hand import Hand, Loop
@@ -22,6 +22,10 @@ from .saver import Saver
 
 OnMalformed = Callable[[MalformedSessionError], Awaitable[None]]
 """Settles a session that can't be read: when it returns, that session is not delivered again."""
+
+IN_USE = (
+    "another task is waiting for this stream's next session; to handle many at once, use consume()"
+)
 
 
 class StreamSource:
@@ -67,8 +71,9 @@ class StreamSource:
         self._loaded = False
         self._siblings = siblings  # streams of the client that have loaded and will save
         self._event_loop: asyncio.AbstractEventLoop | None = None
-        self._busy = False
+        self._exclusive = Exclusive(IN_USE)
         self._on_close: Callable[[], None] | None = None
+        self._client_closed = False
         self._saved_by = checkpointer  # the consumer's, if there is one
         self._saver: Saver | None = None
         if checkpointer is not None:
@@ -90,6 +95,7 @@ class StreamSource:
 
         Raises:
             StopAsyncIteration: there is no more, or this was closed.
+            ClosedError: the client was closed.
             StreamInUseError: another task is reading.
             CoachStreamError: a request failed for good; the next call tries again.
             Exception: what kept the position from being loaded or saved for good.
@@ -98,45 +104,28 @@ class StreamSource:
         if self._reader.ended and not self.hand.unfinished:
             await self._close()
         if self.closed or self._reader.ended:
-            raise StopAsyncIteration
+            raise self.no_more()
         self.monitor.resumed()
         try:
-            with self.exclusive():
+            with self._exclusive:
                 await self._load_or_save()
                 reading = await self._reader.read()
         except StreamInUseError:
             raise
         except Exception as error:
             if isinstance(error, ClosedError) and self.closed:
-                raise StopAsyncIteration from None
+                raise self.no_more() from None
             self._runtime.observe(StreamEnded(error=error))
             raise
         if self.closed:
-            raise StopAsyncIteration
+            raise self.no_more()
         if self._saver is not None and reading.entries:
             self._saver.begin()  # a failure has to wait, or this reading would be lost
         return reading
 
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Let one task at a time in.
-
-        Raises:
-            StreamInUseError: another one is inside.
-        """
-        self._check_idle()
-        self._busy = True
-        try:
-            yield
-        finally:
-            self._busy = False
-
-    def _check_idle(self) -> None:
-        if self._busy:
-            raise StreamInUseError(
-                "another task is waiting for this stream's next session; to handle many at once, "
-                "use consume()"
-            )
+    def no_more(self) -> Exception:
+        """Return what a step raises after the end. That of the client must not look like one."""
+        return ClosedError("the client is closed") if self._client_closed else StopAsyncIteration()
 
     # For loops
 
@@ -146,12 +135,12 @@ class StreamSource:
         Raises:
             StreamInUseError: another task is reading, or a newer loop has begun.
         """
-        self._check_idle()
+        self._exclusive.check()
         self.hand.begin(loop)
 
     async def turn_page(self) -> None:
         """Put the page in hand away and take the next; see `next` for what is raised."""
-        self._check_idle()
+        self._exclusive.check()
         if not self.hand.turn(self.frontier):
             reading = await self.next()
             self.hand.take(self.frontier.open(reading))
@@ -163,7 +152,7 @@ class StreamSource:
             # A loop that catches it and goes on must not keep the event loop from other work.
             await self._runtime.clock.sleep(0)
             raise copy(error)  # each raise makes the traceback of the same error longer
-        with self.exclusive():
+        with self._exclusive:
             await supervised(partial(self.on_malformed, error), "on_malformed", self._runtime)
 
     async def ack(self, on: Connection | None) -> None:
@@ -221,6 +210,11 @@ class StreamSource:
         """Read no more, and save what is settled; twice is harmless."""
         if self._on_close is not None:
             self._on_close()
+        await self._close()
+
+    async def close_with_client(self) -> None:
+        """Do the same because the client closes: a later step, or a consumer, raises."""
+        self._client_closed = not self.closed or self._client_closed
         await self._close()
 
     async def _close(self) -> None:

@@ -5,6 +5,7 @@ It may import ``errors``, ``clock`` and ``telemetry``; everything above it may i
 
 from .background import BackgroundTasks, DetachedTask
 from .cancellation import cancellation_first, close_after
+from .exclusive import Exclusive
 from .runtime import Runtime
 from .supervision import cancel_all, close_all, supervised
 from .threads import SerialThread, in_thread
@@ -12,6 +13,7 @@ from .threads import SerialThread, in_thread
 __all__ = [
     "BackgroundTasks",
     "DetachedTask",
+    "Exclusive",
     "Runtime",
     "SerialThread",
     "cancel_all",

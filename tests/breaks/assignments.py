@@ -28,9 +28,9 @@ MUTATIONS = (
     ),
     Mutation(
         "two tasks can't read one list",
-        "assignments/listing",
+        "tasks/exclusive",
         "        if self._busy:",
-        "        if self._busy and self._ended:",
+        "        if False:",
         _TESTS,
     ),
     Mutation(

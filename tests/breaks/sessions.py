@@ -7,6 +7,13 @@ SETTLING = ("tests/sessions/test_settling.py",)
 
 MUTATIONS = (
     Mutation(
+        "the end of a client is not taken for the end of its streams",
+        "sessions/source",
+        'ClosedError("the client is closed") if self._client_closed else StopAsyncIteration()',
+        "StopAsyncIteration()",
+        ("tests/sessions/test_stream.py",),
+    ),
+    Mutation(
         "prefetched sessions are not settled",
         "sessions/hand",
         "frontier.settle_first(self.page, self.next - self.held)",

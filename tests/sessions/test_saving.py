@@ -531,7 +531,7 @@ async def test_streams_that_are_dropped_are_not_kept_and_what_they_settled_is_sa
         del stream
         await pass_time(1)
         assert [one for one in streams if one() is not None] == []
-        assert client.sessions.closers == []
+        assert client._streams.closers == []
         for store in stores:
             assert len((await store.kept()).settled) == 3
     assert len(asyncio.all_tasks()) == 1
@@ -548,7 +548,7 @@ async def test_streams_that_were_closed_are_not_kept():
         del stream
         gc.collect()
         assert [one for one in streams if one() is not None] == []
-        assert client.sessions.closers == []
+        assert client._streams.closers == []
 
 
 @virtual

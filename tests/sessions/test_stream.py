@@ -4,6 +4,8 @@ import asyncio
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -22,8 +24,9 @@ from coachstream import (
     StreamInUseError,
     StreamState,
     UnauthorizedError,
+    consume,
 )
-from coachstream.checkpoints import MappingStore
+from coachstream.checkpoints import MappingStore, MemoryStore
 from coachstream.emulator import (
     Emulator,
     Profile,
@@ -647,6 +650,58 @@ async def test_closing_the_client_is_not_mistaken_for_the_end():
             "ClosedError: the client is closed",
         )
     assert not {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+
+
+CLOSED = {
+    "before it begins": 0,
+    "in the middle of a page": 3,
+    "at the end of a page": 5,
+    "while it waits": 6,
+}
+
+
+@pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.parametrize("steps", CLOSED.values(), ids=CLOSED)
+def test_when_its_client_is_closed_each_step_of_a_stream_says_so(steps, saved):
+    @virtual
+    async def run():
+        more: dict[str, Any] = {"name": "it", "store": MemoryStore()} if saved else {}
+        async with feed(quiet_world(5)) as (_, client, _):
+            stream = client.sessions.stream(start_time=LONG_AGO, **more)
+            await take(stream, min(steps, 5))
+            waiting = asyncio.ensure_future(anext(stream)) if steps > 5 else None
+            await pass_time(7)
+        for step in (waiting, anext(stream), anext(aiter(stream)), anext(stream.pages())):
+            if step is not None:
+                with pytest.raises(ClosedError, match="client"):
+                    await step
+        assert stream.health.state == StreamState.STOPPED
+        await stream.aclose()
+
+    run()
+
+
+@virtual
+async def test_a_consumer_whose_client_is_closed_says_so_and_saves():
+    store = MemoryStore()
+    async with feed(quiet_world(5)) as (_, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        consuming = asyncio.ensure_future(
+            consume(stream, AsyncMock(), name="it", store=store, clock=LoopClock())
+        )
+        await pass_time(7)
+    with pytest.raises(ClosedError, match="client"):
+        await consuming
+    assert await store.load("it") is not None
+
+
+@virtual
+async def test_a_stream_that_was_closed_before_its_client_has_ended():
+    async with feed(quiet_world(5)) as (_, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        await take(stream, 3)
+        await stream.aclose()
+    assert [one async for one in stream] == []
 
 
 @virtual
