@@ -39,13 +39,9 @@ class RequestFinished(Event, frozen=True, kw_only=True):
 
 
 class CacheNoticed(Event, frozen=True, kw_only=True):
-    """Responses come from a cache from now on: a stream may never see anything new.
-
-    The cache is the aiohttp session given as ``http``, or a proxy on the way.
-    """
+    """From now on, responses come from a cache (of an aiohttp session of yours, or a proxy)."""
 
     route: str
-    """Method and path."""
 
 
 class RetryScheduled(Event, frozen=True, kw_only=True):
@@ -126,17 +122,15 @@ class SessionMalformed(Event, frozen=True, kw_only=True):
 
 
 class ShortPollInterval(Event, frozen=True, kw_only=True):
-    """The given poll interval is below the documented minimum of five seconds."""
+    """The given poll interval, in seconds, is below the documented minimum of five."""
 
     poll_interval: float
-    """Seconds."""
 
 
 class PlainHttp(Event, frozen=True, kw_only=True):
     """A client was made with ``allow_http=True`` whose token leaves this machine in clear."""
 
     host: str
-    """The server's."""
 
 
 class CursorAging(Event, frozen=True, kw_only=True):
@@ -168,10 +162,9 @@ class LoopBlocked(Event, frozen=True, kw_only=True):
 
 
 class LedgerFailed(Event, frozen=True, kw_only=True):
-    """A ledger did not take a session; the next try follows in ``delay`` seconds."""
+    """A consumer's ledger did not take a session; the next try follows in ``delay`` seconds."""
 
     name: str
-    """The consumer's name."""
     session_id: str | None
     attempt: int
     """The try that failed; 1 for the first."""

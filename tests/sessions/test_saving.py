@@ -340,7 +340,7 @@ async def test_a_callback_that_hangs_is_reported_and_readable_as_stalled():
         await reading
         following = stream.health
         assert (stalled.state, following.state) == (StreamState.STALLED, StreamState.FOLLOWING)
-        assert stalled.state_age == pytest.approx(10, abs=0.1)
+        assert stalled.state_age == pytest.approx(10, abs=0.5)
         assert any(isinstance(event, CallReturned) for event in events)
 
 
