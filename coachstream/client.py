@@ -133,7 +133,7 @@ class Client:
         Raises:
             Exception: what the first stream that could not be saved raised.
         """
-        with cancellation_first():
+        async with cancellation_first():
             closers = [*self._streams.closers, self._disconnect]
             await close_all(closers, self._runtime, within=CLOSING)
 

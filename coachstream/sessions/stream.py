@@ -112,7 +112,7 @@ class SessionStream:
             StaleCheckpointError: another consumer has moved the checkpoint.
             Exception: what kept the last save from ending in time.
         """
-        with cancellation_first():
+        async with cancellation_first():
             await self._source.aclose()
 
     async def __aenter__(self) -> Self:

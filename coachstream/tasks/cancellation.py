@@ -1,22 +1,24 @@
 """Errors that come together with a cancellation, or with another error."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import anyio
 
 from ..brief import worded_error
 
 
-@contextmanager
-def cancellation_first() -> Iterator[None]:
+@asynccontextmanager
+async def cancellation_first() -> AsyncIterator[None]:
     """Let an error in here not hide that the current task is being cancelled: raise that."""
     try:
         yield
     except Exception as error:
-        if _being_cancelled():
-            raise asyncio.CancelledError from error
+        try:
+            await _raise_cancellation()
+        except asyncio.CancelledError as cancelled:
+            raise cancelled from error
         raise
 
 
@@ -36,7 +38,10 @@ async def close_after(
         error.add_note(f"closing {what} failed, too: {worded_error(failure)}")
 
 
-def _being_cancelled() -> bool:
+async def _raise_cancellation() -> None:
+    """Raise the cancellation of the current task, if it is being cancelled."""
+    if anyio.current_effective_deadline() == float("-inf"):
+        await anyio.sleep_forever()  # a scope of anyio's ends by no cancellation but its own
     task = asyncio.current_task()
-    by_anyio = anyio.current_effective_deadline() == float("-inf")
-    return by_anyio or (task is not None and task.cancelling() > 0)
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

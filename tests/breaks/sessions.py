@@ -163,7 +163,7 @@ MUTATIONS = (
     Mutation(
         "a cancelled loop is cancelled, whatever its last save does",
         "sessions/stream",
-        "        with cancellation_first():",
+        "        async with cancellation_first():",
         "        if True:",
         SAVING,
     ),

@@ -38,4 +38,41 @@ MUTATIONS = (
         "            await _until_done((task,), 0)",
         ("tests/tasks/test_supervision.py",),
     ),
+    Mutation(
+        "a scope of anyio ends by no cancellation but its own",
+        "tasks/cancellation",
+        "        await anyio.sleep_forever()  # a",
+        "        raise asyncio.CancelledError  # a",
+        ("tests/tasks/test_cancellation.py",),
+    ),
+    Mutation(
+        "what is closed starts nothing",
+        "tasks/background",
+        "        self._closed = True\n",
+        "        pass\n",
+        ("tests/tasks/test_background.py",),
+    ),
+    Mutation(
+        "what is left behind lives until it ends",
+        "tasks/background",
+        "        self._left_behind.add(task)\n",
+        "",
+        ("tests/tasks/test_background.py",),
+    ),
+    Mutation(
+        "a result is given once",
+        "tasks/background",
+        "        if self._task is task:\n            self._task = None\n",
+        "",
+        ("tests/tasks/test_background.py",),
+    ),
+    Mutation(
+        "a failure that nobody waits for is not logged by asyncio",
+        "tasks/background",
+        "        task.add_done_callback(self._tasks.discard)\n"
+        "        # Whoever started the task sees its exception, if anyone still waits for it.\n"
+        "        task.add_done_callback(drop_exception)\n",
+        "        task.add_done_callback(self._tasks.discard)\n",
+        ("tests/tasks/test_background.py",),
+    ),
 )

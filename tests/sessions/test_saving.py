@@ -6,6 +6,7 @@ import weakref
 from contextlib import suppress
 from unittest.mock import AsyncMock
 
+import anyio
 import pytest
 
 from coachstream import RetryPolicy, StaleCheckpointError, StreamState, consume
@@ -456,25 +457,25 @@ async def test_a_client_closes_in_time_whatever_its_tasks_do():
         ended.set()
 
 
+async def handle_all_and_close(stream, how):
+    """Handle sessions until the loop is cancelled, and close the stream."""
+    if how == "async with":
+        async with stream:
+            await handle_all(stream, 0.1)
+    else:
+        try:
+            await handle_all(stream, 0.1)
+        finally:
+            await stream.aclose()
+
+
 @pytest.mark.parametrize("how", ["async with", "aclose"])
 def test_a_cancelled_loop_whose_save_hangs_is_cancelled_and_not_timed_out(how):
     @virtual
     async def test():
         store = TroubledStore()
         async with feed(world(), page_size=5) as (_, client, _):
-
-            async def work():
-                stream = opened(client, store)
-                if how == "async with":
-                    async with stream:
-                        await handle_all(stream, 0.1)
-                else:
-                    try:
-                        await handle_all(stream, 0.1)
-                    finally:
-                        await stream.aclose()
-
-            loop = asyncio.create_task(work())
+            loop = asyncio.create_task(handle_all_and_close(opened(client, store), how))
             await pass_time(1.5)
             store.hangs = True
             await pass_time(5)
@@ -483,6 +484,20 @@ def test_a_cancelled_loop_whose_save_hangs_is_cancelled_and_not_timed_out(how):
             with pytest.raises(asyncio.CancelledError):
                 await loop
             assert now() - began <= LAST_SAVE + 0.1
+
+    test()
+
+
+@pytest.mark.parametrize("how", ["async with", "aclose"])
+def test_a_scope_of_anyio_around_a_loop_ends_whatever_the_last_save_does(how):
+    @virtual
+    async def test():
+        store = TroubledStore()
+        async with feed(world(), page_size=5) as (_, client, _):
+            asyncio.get_running_loop().call_later(1.5, setattr, store, "hangs", True)
+            with anyio.move_on_after(6.5) as scope:
+                await handle_all_and_close(opened(client, store), how)
+            assert scope.cancelled_caught
 
     test()
 
