@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.breaks import (
@@ -28,8 +29,12 @@ from tests.breaks import (
 from tests.breaks.mutation import Mutation
 
 ROOT = Path(__file__).parents[1]
-LONGEST = 240
+AT_ONCE = os.cpu_count()
+"""How many mutations are tested at once."""
+LONGEST = 600.0
 """The time limit, in seconds, for the tests of one mutation."""
+LONGEST_TEST = 30.0
+"""The same for one test, where a mutation may make it hang."""
 
 
 MUTATIONS = (
@@ -62,23 +67,35 @@ def caught_by(mutation: Mutation) -> str | None:
         text = path.read_text()
         assert text.count(mutation.old) == 1, f"{mutation.module}: {mutation.old!r}"
         path.write_text(text.replace(mutation.old, mutation.new))
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", *mutation.tests]
-        environment = {**os.environ, "COACHSTREAM_HISTORIES": "50", "COACHSTREAM_KILLS": "3"}
         try:
-            ran = subprocess.run(
-                [*command, "-m", "not service", "-p", "no:cacheprovider"],
-                cwd=copy,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=LONGEST,
-                check=False,
-            )
+            ran = run_tests(mutation.tests, copy)
         except subprocess.TimeoutExpired:
-            return "hung"
-    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", ran.stdout, re.MULTILINE)
-    assert failed or not ran.returncode, ran.stdout + ran.stderr
+            sys.stderr.write(f"{mutation.promise}: its tests hang\n")
+            return None
+    # A module that can't be imported is an error without the name of a test, and catches nothing.
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+::\S+)", ran.stdout, re.MULTILINE)
+    if ran.returncode and not failed:
+        sys.stderr.write(f"{mutation.promise}:\n{ran.stdout}{ran.stderr}")
     return failed[1] if failed else None
+
+
+def run_tests(tests: tuple[str, ...], root: Path) -> subprocess.CompletedProcess[str]:
+    """Run tests of the tree at ``root``, which their own processes import, too."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", *tests]
+    return subprocess.run(
+        [*command, "-m", "not service", "-p", "no:cacheprovider", f"--timeout={LONGEST_TEST}"],
+        cwd=root,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(root),
+            "COACHSTREAM_HISTORIES": "50",
+            "COACHSTREAM_KILLS": "3",
+        },
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+        check=False,
+    )
 
 
 def main(words: list[str]) -> int:
@@ -89,12 +106,12 @@ def main(words: list[str]) -> int:
         sys.stderr.writelines(f"  {mutation.promise}\n" for mutation in MUTATIONS)
         return 2
     missed = 0
-    for mutation in chosen:
-        test = caught_by(mutation)
-        missed += test is None
-        verdict = f"caught by {test}" if test else "NOT CAUGHT"
-        sys.stdout.write(f"{mutation.module:<18} {mutation.promise:<62} {verdict}\n")
-        sys.stdout.flush()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for mutation, test in zip(chosen, pool.map(caught_by, chosen), strict=True):
+            missed += test is None
+            verdict = f"caught by {test}" if test else "NOT CAUGHT"
+            sys.stdout.write(f"{mutation.module:<18} {mutation.promise:<62} {verdict}\n")
+            sys.stdout.flush()
     sys.stdout.write(f"{len(chosen) - missed} of {len(chosen)} caught\n")
     return int(missed > 0)
 

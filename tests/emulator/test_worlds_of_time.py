@@ -41,9 +41,17 @@ def test_versions_may_become_visible_later_than_they_were_updated(kind, minutes)
     behind = [stamp - updated for stamp, updated in times(world)]
     assert min(behind) >= 0
     assert minutes * 30_000 < max(behind) <= minutes * 60_000
-    for session in world.record.sessions.values():
-        updated = [version.updated for version in session.versions]
-        assert updated == sorted(updated)
+
+
+@pytest.mark.parametrize("kind", ["late", "disordered", "ahead"])
+def test_the_versions_of_one_session_are_in_the_order_of_their_times(kind):
+    world = quiet(times=kind)
+    one = world.add_session()
+    for number in range(50):
+        world.annotate(one, str(number))
+    updated = [version.updated for version in world.record.sessions[one].versions]
+    assert updated == sorted(updated)
+    assert len({*updated}) > 1
 
 
 def test_a_few_times_may_lie_in_the_future():
@@ -108,6 +116,20 @@ async def test_a_query_compares_its_times_with_the_versions_own(kind):
         ]
         assert got == wanted
         assert got
+
+
+@virtual
+async def test_what_is_days_ahead_of_its_time_or_late_is_served_by_its_own_time():
+    world = quiet()
+    before = DEFAULT_START - timedelta(days=20)
+    after = DEFAULT_START + timedelta(days=20)
+    late = world.add_session(updated_at=before)
+    ahead = world.add_session(updated_at=after)
+    api = Emulator(world, page_size=7, sessions_per_second=None)
+    async with api, Asker(api) as ask:
+        for moment, name in ((before, late), (after, ahead)):
+            times = {"startTime": f"{moment:%FT%TZ}", "endTime": f"{moment:%FT%T}.001Z"}
+            assert [one for one, _ in await ask.everything(**times)] == [name]
 
 
 @virtual

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import threading
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -84,6 +85,21 @@ def test_changes_by_the_test_happen_at_the_worlds_time():
         with pytest.raises(KeyError):
             samsara.world.complete("nobody's")
     assert len(samsara.world.sessions()) == 1
+
+
+def test_calls_to_the_world_run_in_the_emulators_thread():
+    threads = set()
+
+    def clock():
+        threads.add(threading.get_ident())
+        return DEFAULT_START
+
+    with EmulatorThread(Emulator(quiet_world())) as samsara:
+        samsara.world.follow(clock)
+        samsara.world.add_session()
+        assert samsara.world.now == DEFAULT_START
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
 
 
 def test_a_port_that_is_taken_is_an_error_and_leaves_no_thread():
