@@ -109,6 +109,15 @@ async def test_a_stream_refuses_what_is_none(method, argument, kinds):
         refuses(make, argument, kinds)
 
 
+@pytest.mark.parametrize("end_time", [None, LONG_AGO])
+async def test_a_stream_and_a_snapshot_refuse_less_than_one_reader(end_time):
+    async with Client(TOKEN) as client:
+        make = functools.partial(client.sessions.stream, start_time=LONG_AGO, end_time=end_time)
+        for readers in (0, -1):
+            with pytest.raises(InvalidArgumentError, match="^readers: "):
+                make(readers=readers)
+
+
 @pytest.mark.parametrize(("argument", "kinds"), LIST.items())
 async def test_a_list_refuses_what_is_none(argument, kinds):
     async with Client(TOKEN) as client:

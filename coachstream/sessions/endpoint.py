@@ -120,8 +120,7 @@ class Sessions:
             query,
             cursor=cursor,
             poll_interval=self._checked_poll_interval(poll_interval),
-            # A snapshot has no stretch of time to cut.
-            readers=at_least_one("readers", readers) if query.start != query.end else 1,
+            readers=at_least_one("readers", readers),
             keep_raw=flag("keep_raw", keep_raw),
             on_malformed=on_malformed,
             on_expired=on_expired,
