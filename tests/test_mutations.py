@@ -17,7 +17,9 @@ def test_the_line_to_change_exists_once(mutation):
         path = INSTALLED / path.name
     assert path.read_text().count(mutation.old) == 1
     assert mutation.old != mutation.new
-    assert all((ROOT / test).is_file() for test in mutation.tests)
+    assert mutation.tests
+    for file in mutation.tests:
+        assert f"def {mutation.test}" in (ROOT / file).read_text()
 
 
 def test_a_word_that_no_promise_contains_is_an_error(capsys):

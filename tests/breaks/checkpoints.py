@@ -100,6 +100,7 @@ MUTATIONS = (
         "what=self._what, within=DISK_TIMEOUT",
         "what=self._what",
         ("tests/contracts/test_disk_that_hangs.py",),
+        "test_a_save_that_hangs_raises_and_the_next_looks_at_what_it_has_stored",
     ),
     Mutation(
         "SQLite's lock is not awaited inside the thread",
@@ -128,6 +129,7 @@ MUTATIONS = (
         "            _unusable.append(connection)\n",
         "            connection.close()\n",
         ("tests/contracts/test_fork.py",),
+        "test_a_fork_does_not_wait_for_ever_and_the_child_gets_an_error",
     ),
     Mutation(
         "closing a store is bounded",
@@ -135,6 +137,7 @@ MUTATIONS = (
         "        with anyio.move_on_after(CLOSING) as scope:\n",
         "        with anyio.CancelScope() as scope:\n",
         ("tests/contracts/test_stores.py",),
+        "test_closing_is_bounded_whatever_hangs",
     ),
     Mutation(
         "a store's suite catches one that a cancelled load jams",
@@ -163,6 +166,7 @@ MUTATIONS = (
         "asyncio.timeout(LIMIT)",
         "asyncio.timeout(None)",
         ("tests/testing/test_contracts.py",),
+        "test_a_store_that_a_cancelled_load_jams_is_caught_and_nothing_else_is",
     ),
     Mutation(
         "a thread that hangs does not keep the process alive",
@@ -170,6 +174,7 @@ MUTATIONS = (
         "daemon=True",
         "daemon=False",
         ("tests/contracts/test_exit.py",),
+        "test_while_a_driver_is_imported_for_the_first_time",
     ),
     Mutation(
         "one thread at a time is at work on a store's files",
@@ -191,6 +196,7 @@ MUTATIONS = (
         "        self._quiet.wait_for(lambda: not self._working, FORK_PATIENCE)\n",
         "",
         ("tests/contracts/test_fork.py",),
+        "test_a_fork_waits_for_a_save_so_that_the_child_finds_nothing_half_done",
     ),
     Mutation(
         "a forked process starts its own threads",
@@ -198,6 +204,7 @@ MUTATIONS = (
         "        if self._process != os.getpid():\n            self._begin_empty()\n",
         "",
         ("tests/contracts/test_fork.py",),
+        "test_a_fork_waits_for_a_save_so_that_the_child_finds_nothing_half_done",
     ),
     Mutation(
         "a store's connection belongs to one event loop",

@@ -11,6 +11,7 @@ MUTATIONS = (
         '{"page_size": 20, "now": SystemClock().now()}',
         '{"page_size": 20}',
         ("tests/testing/test_plugin.py",),
+        "test_the_fixture_runs_in_real_time",
     ),
     Mutation(
         "NaN is no number for an option",
@@ -18,6 +19,7 @@ MUTATIONS = (
         "        if math.isnan(number):\n",
         "        if math.isinf(number):\n",
         _TESTS,
+        "test_an_odd_number_is_refused_in_words_that_name_the_option",
     ),
     Mutation(
         "a closed output is reported",
@@ -32,6 +34,7 @@ MUTATIONS = (
         '        line = msgspec.json.encode(entry.raw.decode(errors="replace"))\n',
         "        line = entry.raw\n",
         _TESTS,
+        "test_tail_writes_what_is_no_json_as_a_json_string",
     ),
     Mutation(
         "errors have no escape sequences",

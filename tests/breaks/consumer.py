@@ -65,6 +65,7 @@ MUTATIONS = (
         "        self.cancellations = caller.cancelling()\n",
         "        self.cancellations = 0\n",
         HANDLERS,
+        "test_cancelled_before_it_was_called_it_still_handles",
     ),
     Mutation(
         "a handler is cancelled once and may finish its clean-up",
@@ -172,6 +173,7 @@ MUTATIONS = (
         "add = partial(supervised, partial(ledger.add, failed), what, self._runtime)",
         "add = partial(ledger.add, failed)",
         WATCH,
+        "test_a_ledger_that_hangs_is_reported",
     ),
     Mutation(
         "a ledger that is away is asked again",
@@ -200,6 +202,7 @@ MUTATIONS = (
         "            yield job, job.attempt\n",
         "            pass\n",
         WATCH,
+        "test_one_that_hangs_is_reported_while_sessions_before_it_are_settled",
     ),
     Mutation(
         "handlers that go on again are reported",
@@ -207,6 +210,7 @@ MUTATIONS = (
         "            self._on_moved(self._reported + LOOK)\n",
         "",
         WATCH,
+        "test_handlers_that_never_end_are_reported_while_the_feed_is_quiet",
     ),
     Mutation(
         "the watch ends when everything is settled",
@@ -214,6 +218,7 @@ MUTATIONS = (
         "        if self._looks:\n            self._timer",
         "        if True:\n            self._timer",
         WATCH,
+        "test_there_is_no_timer_while_everything_is_settled",
     ),
     Mutation(
         "a replay removes a session only when it is handled",

@@ -22,7 +22,8 @@ MUTATIONS = (
         "feed/reader",
         "known, recent = settled_in(start), recent_in(start)",
         "known, recent = [], recent_in(start)",
-        ("tests/sessions/test_stream.py", "tests/consumer/test_consume.py"),
+        ("tests/sessions/test_stream.py",),
+        "test_a_loop_with_a_store_goes_on_where_it_was_left",
     ),
     Mutation(
         "an empty cursor does not replace a valid one",
@@ -44,13 +45,15 @@ MUTATIONS = (
         "        end = (now - OVERLAP).replace(",
         "        end = now.replace(",
         ("tests/feed/test_backfill.py",),
+        "test_windows_touch_and_carry_the_filters_and_no_other_time",
     ),
     Mutation(
         "following begins where the server's time says",
         "feed/backfill",
         "            self._began_no_earlier_than = server_now - passed",
         "            self._began_no_earlier_than = self._clock.now()",
-        ("tests/feed/test_backfill.py", "tests/feed/test_clocks_and_times_that_are_wrong.py"),
+        ("tests/feed/test_backfill.py",),
+        "test_a_clock_that_is_wrong_loses_nothing",
     ),
     Mutation(
         "an end_time in the future is followed",
@@ -58,6 +61,7 @@ MUTATIONS = (
         "        self._end = end if self._origin.end is None else min(end, self._origin.end)",
         "        self._end = self._origin.end or end",
         ("tests/feed/test_backfill.py",),
+        "test_windows_touch_and_carry_the_filters_and_no_other_time",
     ),
     Mutation(
         "windows leave no gap",
@@ -86,6 +90,7 @@ MUTATIONS = (
         "safe = safe if end is None else min(safe, end)",
         "safe = safe",
         ("tests/feed/test_cursor_expiry.py",),
+        "test_a_window_whose_cursor_died_begins_again_before_it_ends",
     ),
     Mutation(
         "nothing is prefetched before an idle wait",
@@ -107,6 +112,7 @@ MUTATIONS = (
         "        reading = msgspec.structs.replace(reading, has_next_page=not self.ended)\n",
         "",
         ("tests/feed/test_backfill.py",),
+        "test_only_the_very_last_page_says_that_there_is_no_more",
     ),
     Mutation(
         "without a date the data say where to follow from",
@@ -121,6 +127,7 @@ MUTATIONS = (
         "        if Query.from_wire(reading.query).start <= self._seam:",
         "        if True:",
         ("tests/feed/test_clocks_and_times_that_are_wrong.py",),
+        "test_no_place_is_in_a_window_that_has_yet_to_begin",
     ),
     Mutation(
         "a later date counts, too",
@@ -128,6 +135,7 @@ MUTATIONS = (
         "        if (server_now := self._server_now()) is not None:",
         "        if self._began_no_earlier_than is None and (server_now := self._server_now()):",
         ("tests/feed/test_clocks_and_times_that_are_wrong.py",),
+        "test_a_date_counts_whenever_it_comes",
     ),
     Mutation(
         "what an earlier run settled is not followed again",
@@ -135,6 +143,7 @@ MUTATIONS = (
         "            *recent_in(self._start),\n",
         "",
         ("tests/feed/test_clocks_and_times_that_are_wrong.py",),
+        "test_a_restart_with_a_clock_that_is_behind_repeats_nothing",
     ),
     Mutation(
         "what windows read beyond the seam is not followed again",
@@ -149,6 +158,7 @@ MUTATIONS = (
         "        self._waiting -= reading.size\n",
         "",
         ("tests/feed/test_backfill.py",),
+        "test_the_bound_on_what_waits_is_for_what_waits_not_for_all_that_is_read",
     ),
     Mutation(
         "a cursor issued again is alive",
@@ -170,6 +180,7 @@ MUTATIONS = (
         "        if refused:\n            self._count_refusal(reason)\n",
         "        self._count_refusal(reason)\n",
         ("tests/feed/test_cursors_that_live.py",),
+        "test_a_clock_that_leaps_kills_no_stream",
     ),
     Mutation(
         "deaths are counted by the day",
@@ -177,6 +188,7 @@ MUTATIONS = (
         "        if often and now - self._refusals[0] < DAY:",
         "        if often:",
         ("tests/feed/test_cursors_that_live.py",),
+        "test_deaths_far_apart_do_not_add_up",
     ),
     Mutation(
         "a place that is always refused is passed by",
@@ -184,6 +196,7 @@ MUTATIONS = (
         "            if futile:\n                by_chance",
         "            if False:\n                by_chance",
         ("tests/feed/test_cursors_that_live.py",),
+        "test_a_place_that_is_always_refused_is_passed_by",
     ),
     Mutation(
         "nothing from before the start is delivered",
@@ -191,6 +204,7 @@ MUTATIONS = (
         "            return self.query.starting(max(self._first, safe - OVERLAP))",
         "            return self.query.starting(safe - OVERLAP)",
         ("tests/feed/test_cursors_that_live.py",),
+        "test_a_death_soon_after_the_start_brings_nothing_from_before_it",
     ),
     Mutation(
         "an aging cursor is reported each time",
@@ -199,6 +213,7 @@ MUTATIONS = (
         "            self._age_reported = False\n",
         "            self._cursor_time = page.received_at\n",
         ("tests/feed/test_cursors_that_live.py",),
+        "test_a_cursor_that_grows_old_is_reported_each_time",
     ),
     Mutation(
         "the wait between pages that bring nothing is kept",
@@ -206,6 +221,7 @@ MUTATIONS = (
         "        self._fetcher.ahead = pager.pause <= 0\n",
         "",
         ("tests/feed/test_what_is_served_again.py",),
+        "test_pages_that_overlap_repeat_nothing_and_their_end_costs_no_more_than_polls",
     ),
     Mutation(
         "times that went back are remembered",
@@ -262,6 +278,7 @@ MUTATIONS = (
         "        if new:\n            self._empties",
         "        if page.entries:\n            self._empties",
         ("tests/feed/test_what_is_served_again.py",),
+        "test_pages_that_overlap_repeat_nothing_and_their_end_costs_no_more_than_polls",
     ),
     Mutation(
         "a bounded query of repeats is a loop",
@@ -269,6 +286,7 @@ MUTATIONS = (
         "(repeats == _REPEATS or (stuck and self._stuck))",
         "(stuck and self._stuck)",
         ("tests/feed/test_what_is_served_again.py",),
+        "test_ever_new_cursors_over_the_same_content",
     ),
     Mutation(
         "a bounded query does not wait at empty pages",
@@ -290,5 +308,6 @@ MUTATIONS = (
         "            await self._checkpointer.save(self._frontier.position)\n        for index",
         "            pass\n        for index",
         ("tests/feed/test_cursors_that_live.py",),
+        "test_a_dead_cursor_is_saved_before_the_next_handler_begins",
     ),
 )

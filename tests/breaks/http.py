@@ -177,6 +177,7 @@ MUTATIONS = (
         "or (is_new and failure is not None)",
         "",
         ("tests/http/test_credentials.py",),
+        "test_ever_new_tokens_that_are_all_refused_end_in_the_401",
     ),
     Mutation(
         "a 401 is final only for the newest token",
@@ -248,6 +249,7 @@ MUTATIONS = (
         'request.headers["Authorization"] = self._authorization',
         'request.headers.setdefault("Authorization", self._authorization)',
         ("tests/http/test_transport.py",),
+        "test_our_token_replaces_a_sessions_own_credentials",
     ),
     Mutation(
         "a body that nobody decompresses is called so",
@@ -255,6 +257,7 @@ MUTATIONS = (
         'if not session.auto_decompress and encoding.lower() != "identity":',
         "if False:",
         ("tests/http/test_transport.py",),
+        "test_a_compressed_body_that_the_session_leaves_compressed_is_called_so",
     ),
     Mutation(
         "one limit on two event loops is refused",
@@ -276,6 +279,7 @@ MUTATIONS = (
         "if self._limiter.overdue(self._clock) > OVERDUE:",
         "if False:",
         ("tests/http/test_transport.py",),
+        "test_a_wait_at_the_limiter_that_hangs_is_reported_and_a_long_one_is_not",
     ),
     Mutation(
         "a long wait at the limiter is not taken for one that hangs",

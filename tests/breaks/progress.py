@@ -31,7 +31,8 @@ MUTATIONS = (
         "progress/revisions",
         "        if not ours:\n            return False",
         "        if not ours:\n            self.stored(found)\n            return True",
-        ("tests/consumer/test_consume.py", "tests/sessions/test_stream.py"),
+        ("tests/consumer/test_consume.py",),
+        "test_two_consumers_of_one_name_are_one_too_many",
     ),
     Mutation(
         "a cancelled close saves all the same",
@@ -53,6 +54,7 @@ MUTATIONS = (
         "if isinstance(error, HOPELESS) or is_over",
         "if is_over",
         CHECKPOINTER,
+        "test_what_cannot_mend_is_raised_at_once",
     ),
     Mutation(
         "patience with the store counts from the first failure",
@@ -60,6 +62,7 @@ MUTATIONS = (
         "failing_since = now if failing_since is None else failing_since",
         "failing_since = now",
         CHECKPOINTER,
+        "test_patience_is_bounded_if_the_user_says_so",
     ),
     Mutation(
         "waiting for the store ends when nobody asks it",
@@ -67,6 +70,7 @@ MUTATIONS = (
         "        finally:\n            self._answers.set()",
         "        finally:\n            pass",
         CHECKPOINTER,
+        "test_waiting_for_the_store_ends_when_nobody_asks_it_any_more",
     ),
     Mutation(
         "the last save says what failed",

@@ -19,6 +19,7 @@ MUTATIONS = (
         "frontier.settle_first(self.page, self.next - self.held)",
         "frontier.settle_first(self.page, len(self.entries))",
         ("tests/sessions/test_stream.py",),
+        "test_a_malformed_session_is_raised_in_its_place_until_someone_settles_it",
     ),
     Mutation(
         "the current session is not settled",
@@ -26,6 +27,7 @@ MUTATIONS = (
         "                hand.next, hand.held = index + 1, 1",
         "                hand.next, hand.held = index + 1, 0",
         ("tests/sessions/test_stream.py",),
+        "test_a_session_is_settled_when_the_next_is_asked_for",
     ),
     Mutation(
         "nothing is saved while the caller's transaction is open",
@@ -61,6 +63,7 @@ MUTATIONS = (
         "            self._siblings.discard(self)",
         "            pass",
         SAVING,
+        "test_streams_that_are_dropped_are_not_kept_and_what_they_settled_is_saved",
     ),
     Mutation(
         "dropped streams are closed",
@@ -68,6 +71,7 @@ MUTATIONS = (
         "self._event_loop.call_soon_threadsafe(self._close_behind)",
         "pass",
         SAVING,
+        "test_streams_that_are_dropped_are_not_kept_and_what_they_settled_is_saved",
     ),
     Mutation(
         "a stream waits for the last save of the one before it",
@@ -75,6 +79,7 @@ MUTATIONS = (
         "            if sibling.closed or sibling.dropped:",
         "            if sibling.closed:",
         SAVING,
+        "test_a_loop_that_was_left_goes_on_where_it_was_in_the_next",
     ),
     Mutation(
         "a stream that was overtaken spoils nothing",
@@ -82,6 +87,7 @@ MUTATIONS = (
         "            None if self.overtaken else self.position,",
         "            self.position,",
         SAVING,
+        "test_a_stream_that_outlives_its_younger_sibling_spoils_nothing",
     ),
     Mutation(
         "what is handled and not saved stays bounded",
@@ -89,6 +95,7 @@ MUTATIONS = (
         "            await self._store_wait.result(self._saved_by.until_it_answers)",
         "            pass",
         SAVING,
+        "test_what_is_handled_and_not_saved_stays_bounded",
     ),
     Mutation(
         "an error that is raised again and again does not grow",
@@ -96,6 +103,7 @@ MUTATIONS = (
         "            raise copy(error)",
         "            raise error",
         SETTLING,
+        "test_an_error_that_is_raised_again_and_again_does_not_grow",
     ),
     Mutation(
         "a callback is awaited under supervision",
@@ -103,6 +111,7 @@ MUTATIONS = (
         'await supervised(partial(self.on_malformed, error), "on_malformed", self._runtime)',
         "await self.on_malformed(error)",
         SAVING,
+        "test_a_callback_that_hangs_is_reported_and_readable_as_stalled",
     ),
     Mutation(
         "an ack after each session writes little",
@@ -110,6 +119,7 @@ MUTATIONS = (
         "        elif self.closed or self.checkpointer.due or self.checkpointer.in_transaction:",
         "        elif self.checkpointer:",
         SETTLING,
+        "test_an_ack_after_each_session_writes_little",
     ),
     Mutation(
         "a save on a connection needs settle=ack",
@@ -145,6 +155,7 @@ MUTATIONS = (
         "            self.next -= self.held",
         "            self.next -= 0",
         SETTLING,
+        "test_two_loops_never_settle_what_the_other_has_in_hand",
     ),
     Mutation(
         "an older loop is refused",
@@ -159,6 +170,7 @@ MUTATIONS = (
         "        if self._older() is not None:",
         "        if False:",
         SETTLING,
+        "test_with_settle_ack_a_newer_loop_gets_all_that_is_not_acknowledged",
     ),
     Mutation(
         "a cancelled loop is cancelled, whatever its last save does",
@@ -166,6 +178,7 @@ MUTATIONS = (
         "        async with cancellation_first():",
         "        if True:",
         SAVING,
+        "test_a_cancelled_loop_whose_save_hangs_is_cancelled_and_not_timed_out",
     ),
     Mutation(
         "a last save that fails does not hide the loop's own error",
@@ -173,5 +186,6 @@ MUTATIONS = (
         "        if error is None:\n            raise",
         "        raise",
         SAVING,
+        "test_a_last_save_that_fails_does_not_hide_the_loops_own_error",
     ),
 )

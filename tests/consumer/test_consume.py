@@ -628,6 +628,10 @@ async def test_a_stream_is_consumed_once():
         await anext(begun)
         with pytest.raises(InvalidArgumentError, match="^stream: it is begun already"):
             await run(begun, AsyncMock())
+        closed = client.sessions.stream(start_time=LONG_AGO)
+        await closed.aclose()
+        with pytest.raises(InvalidArgumentError, match="^stream: it is begun already"):
+            await run(closed, AsyncMock())
 
 
 @virtual
@@ -638,6 +642,9 @@ async def test_what_consume_would_pass_over_is_refused():
         settling = client.sessions.stream(start_time=LONG_AGO, on_malformed=AsyncMock())
         with pytest.raises(InvalidArgumentError, match="^stream: .* on_malformed"):
             await run(settling, AsyncMock())
+        by_ack = client.sessions.stream(start_time=LONG_AGO, settle="ack")
+        with pytest.raises(InvalidArgumentError, match="^stream: .* settle="):
+            await run(by_ack, AsyncMock())
 
 
 @virtual

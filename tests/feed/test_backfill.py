@@ -4,13 +4,16 @@ import asyncio
 import re
 from collections import defaultdict
 from datetime import datetime, timedelta, timezone
+from inspect import signature
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
 
 from coachstream import (
+    Client,
     ClosedError,
     ForbiddenError,
     InvalidArgumentError,
@@ -329,6 +332,20 @@ async def test_what_makes_no_sense_is_refused_at_once(wrong, argument):
         with pytest.raises(InvalidArgumentError) as refused:
             client.sessions.backfill(**arguments)
         assert refused.value.argument == argument
+
+
+async def test_what_a_backfill_is_given_is_given_to_its_stream(monkeypatch):
+    async with Client("any") as client:
+        stream_takes = signature(client.sessions.stream).parameters
+        arguments: dict[str, Any] = {
+            name: object() for name in signature(client.sessions.backfill).parameters
+        }
+        arguments |= {"start_time": YEAR_AGO, "end_time": BIRTH}
+        given = []
+        monkeypatch.setattr(client.sessions, "stream", lambda **passed: given.append(passed))
+        client.sessions.backfill(**arguments)
+        assert given == [arguments]
+        assert stream_takes.keys() - arguments.keys() == {"after", "poll_interval"}
 
 
 # And then to follow

@@ -433,6 +433,21 @@ async def test_a_malformed_session_is_raised_in_its_place_until_someone_settles_
 
 
 @virtual
+async def test_whoever_asks_for_a_malformed_session_has_settled_the_one_before_it():
+    world = quiet_world(0)
+    one = world.add_session()
+    for driver in (None, {"driverId": "7"}):
+        world.add_session(driver=driver)
+    async with feed(world) as (_, client, _):
+        stream = client.sessions.stream(start_time=LONG_AGO)
+        assert (await anext(stream)).id == one
+        assert stream.position.settled == ()
+        with pytest.raises(MalformedSessionError):
+            await anext(stream)
+        assert [name for name, _ in stream.position.settled] == [one]
+
+
+@virtual
 async def test_a_malformed_session_costs_no_other_when_it_is_settled():
     met = []
 
