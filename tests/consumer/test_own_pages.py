@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from coachstream import InvalidArgumentError, Page, StreamState, consume
+from coachstream import InvalidArgumentError, Page, RetryPolicy, StreamState, consume
 from coachstream.checkpoints import MemoryStore
 from coachstream.emulator import World
 from coachstream.models import CoachingSession, Driver
@@ -91,6 +91,57 @@ async def test_an_iterable_which_cannot_be_told_the_position_is_refused():
     for wrong in (pages(), [], 7):
         with pytest.raises(InvalidArgumentError, match="^stream: .* function of a Position"):
             await consume(wrong, handle, name="x", store={})
+
+
+@pytest.mark.parametrize("wrong", [None, [], 7])
+async def test_a_function_that_returns_no_pages_is_refused(wrong):
+    async def handle(_):
+        pass
+
+    with pytest.raises(InvalidArgumentError, match="^stream: the function returns"):
+        await consume(lambda _: wrong, handle, name="x", store={})
+
+
+@virtual
+async def test_a_page_without_a_cursor_leaves_the_position_at_the_last_one():
+    async def handle(_):
+        pass
+
+    async def pages_after(_):
+        for number, cursor in enumerate(("c0", "")):
+            yield Page(entries=(session(number),), end_cursor=cursor, has_next_page=True, size=1)
+
+    report = await consume(pages_after, handle, name="x", store={}, clock=LoopClock())
+    assert report.position.cursor == "c0"
+    assert report.position.settled == (session(1).key,)
+
+
+@virtual
+async def test_own_pages_are_closed_when_consume_returns():
+    closed = []
+
+    async def handle(_):
+        raise KeyError("mine")
+
+    async def pages_after(_):
+        try:
+            yield Page(entries=(session(0), session(1)), end_cursor="c", has_next_page=True, size=1)
+        finally:
+            await pass_time(1)
+            closed.append(True)
+
+    policy = RetryPolicy(attempts=1)
+    with pytest.raises(KeyError, match="mine"):  # while reading pauses, and asks for no page
+        await consume(
+            pages_after,
+            handle,
+            name="x",
+            store={},
+            retry=policy,
+            max_unsettled=1,
+            clock=LoopClock(),
+        )
+    assert closed == [True]
 
 
 @virtual

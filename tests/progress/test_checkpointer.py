@@ -165,6 +165,39 @@ async def test_waiting_for_the_store_ends_when_nobody_asks_it_any_more():
     await waiting
 
 
+# Saves that are slow
+
+
+@virtual
+async def test_a_save_that_was_cut_off_after_it_had_happened_is_our_own():
+    class Slow(MemoryStore):
+        async def save(self, name, position, *, after):
+            saved = await super().save(name, position, after=after)
+            await pass_time(3)
+            return saved
+
+    store = Slow()
+    checkpointer, _ = one(store)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(checkpointer.save(at("a")), 1)
+    assert await stored(store) == "a"
+    await checkpointer.save(at("b"))
+    assert await stored(store) == "b"
+
+
+@virtual
+async def test_no_save_overtakes_an_earlier_one():
+    class Uneven(MemoryStore):
+        async def save(self, name, position, *, after):
+            await pass_time({"a": 5, "b": 1}[position.cursor])
+            return await super().save(name, position, after=after)
+
+    store = Uneven()
+    checkpointer, _ = one(store)
+    await asyncio.gather(*(checkpointer.save(at(cursor)) for cursor in "ab"))
+    assert await stored(store) == "b"
+
+
 # The last save
 
 

@@ -124,6 +124,16 @@ def test_when_reading_began_again_the_old_cursor_means_nothing():
     assert position.settled == (session(2).key,)
 
 
+def test_what_lies_before_another_querys_start_is_no_longer_settled_beyond_it():
+    settled = (session(1).key, session(3).key)
+    frontier = Frontier(msgspec.structs.replace(START, settled=settled))
+    later = "startTime=2026-01-01T00%3A02%3A00Z"
+    page = frontier.open(reading(4, cursor=None, moved=False, query=later))
+    frontier.settle(page, 0)
+    assert frontier.position.settled == (session(3).key, session(4).key)
+    assert frontier.position.recent == (session(1).key, session(4).key)
+
+
 def test_malformed_sessions_count_by_what_of_them_can_be_read():
     named = MalformedSessionError("x", raw=b"{}", session_id="m", updated_at_time=at(5))
     frontier = Frontier(START)
@@ -191,6 +201,14 @@ def test_on_a_server_out_of_order_it_stays_settled_for_as_long_as_times_go_back(
         frontier.settle(page, 0)
         assert frontier.position.settled == settled
     assert frontier.position.disorder == timedelta(minutes=5)
+
+
+def test_the_watermark_never_goes_back():
+    frontier = Frontier(START)
+    for number in (5, 3):
+        page = frontier.open(reading(number, cursor=f"c{number}"))
+        frontier.settle(page, 0)
+        assert frontier.position.watermark == at(5)
 
 
 def test_a_time_in_the_future_is_no_watermark():
