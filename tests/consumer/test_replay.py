@@ -124,6 +124,24 @@ async def test_a_cancelled_replay_keeps_every_session_and_begins_no_other():
 
 
 @virtual
+async def test_what_was_handled_leaves_the_ledger_although_its_replay_is_cancelled():
+    class Slow(MemoryLedger):
+        async def remove(self, failed):
+            await pass_time(CLEANUP / 2)
+            await super().remove(failed)
+
+    ledger = Slow()
+    for name in "ab":
+        await ledger.add(failed(name))
+    replaying = asyncio.ensure_future(replay(ledger, AsyncMock()))
+    await pass_time(1)
+    replaying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await replaying
+    assert await names(ledger) == ["b"]
+
+
+@virtual
 async def test_a_handler_may_finish_its_clean_up_when_its_replay_is_cancelled():
     ledger, cleaned = await parked([session(1)]), []
 
@@ -161,6 +179,14 @@ async def test_a_replay_keeps_the_order_of_a_driver():
     result = await replay(ledger, handle)
     assert (result.handled, result.failed, result.waiting) == (3, 0, 0)
     assert handled == ["s1", "s3", "s0", "s2", "s4"]
+
+
+async def test_the_sessions_of_two_consumers_do_not_wait_for_each_other(ledger):
+    for consumer in ("payroll", "another"):
+        await ledger.add(failed("a", consumer=consumer))
+    handler = AsyncMock(side_effect=[ZeroDivisionError, None])
+    result = await replay(ledger, handler)
+    assert (result.handled, result.failed, result.waiting) == (1, 1, 0)
 
 
 @virtual

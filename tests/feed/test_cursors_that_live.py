@@ -271,6 +271,23 @@ async def test_a_dead_cursor_is_saved_before_the_next_handler_begins():
 
 
 @virtual
+async def test_a_dead_cursor_is_not_saved_again_with_each_page_after_it():
+    async with feed(quiet(0), page_size=2) as (api, client, events):
+        service = Service("consume", api, client)
+        api.world.add_session()
+        await service.run()
+        api.advance(31 * DAY)
+        for _ in range(60):
+            api.world.add_session()
+        await service.run()
+        assert len(deaths(events)) == 1
+        assert len(service.got) == 61
+        kept = await service.store.load("n")
+        assert kept is not None
+        assert kept.revision < 15  # of thirty pages, read in six seconds
+
+
+@virtual
 async def test_a_death_soon_after_the_start_brings_nothing_from_before_it():
     async with feed(quiet(0), page_size=2) as (api, client, events):
         for _ in range(10):
