@@ -46,6 +46,7 @@ def test_windows_touch_and_cover_all_whatever_is_found(span, readers, a_day):
     assert all(start < end for start, end in taken)
     assert all(one[1] == next_one[0] for one, next_one in pairwise(taken))
     assert all(end - start >= NARROWEST for start, end in taken[:-1])
+    assert all(end.microsecond % 1000 == 0 for _, end in taken), "as the API can be asked for"
 
 
 def test_windows_of_an_even_feed_come_to_have_a_few_pages():

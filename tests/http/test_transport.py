@@ -25,9 +25,11 @@ from coachstream import (
     AnswerTimeoutError,
     ApiError,
     Client,
+    ClosedError,
     CoachStreamError,
     ConnectError,
     ConnectionLostError,
+    ForbiddenError,
     InternalServerError,
     InvalidArgumentError,
     PageTooLargeError,
@@ -89,6 +91,15 @@ async def test_what_a_request_carries():
         assert "gzip" in headers["accept-encoding"]
         assert "cookie" not in headers
         assert headers["cache-control"] == "no-cache"
+
+
+@virtual
+async def test_no_cookie_is_kept():
+    cookie = {"Set-Cookie": "a=b; Path=/"}
+    async with feed(faults=[refuse(503, headers=cookie)]) as (api, client, _):
+        await first(client.assignments.list())
+        assert [request.status for request in api.requests][:2] == [503, 200]
+        assert not any("cookie" in request.headers for request in api.requests)
 
 
 @virtual
@@ -248,6 +259,27 @@ async def test_a_refusal_counts_even_if_its_body_never_comes():
 
 
 @virtual
+async def test_a_page_that_says_it_is_too_large_is_not_waited_for():
+    world = World(sessions=20, changes_per_hour=0)
+    limits = {"max_page_bytes": 2_000, **ONCE}
+    async with feed(world, faults=[stall()], gzip=False, client=limits) as (_, client, _):
+        began = LoopClock().monotonic()
+        with pytest.raises(PageTooLargeError):
+            await first(client.sessions.stream(start_time=LONG_AGO))
+        assert LoopClock().monotonic() - began < 1
+
+
+@virtual
+async def test_the_servers_time_goes_on_between_its_responses():
+    async with feed() as (api, client, _):
+        await first(client.assignments.list())
+        await pass_time(3600)
+        theirs = client._transport.server_now
+        assert theirs is not None
+        assert 0 <= (api.now - theirs).total_seconds() < 1  # a Date is cut off to seconds
+
+
+@virtual
 async def test_a_call_gives_up_after_its_tries():
     async with feed(faults=[refuse(503)] * 20) as (api, client, events):
         with pytest.raises(coachstream.ServiceUnavailableError):
@@ -301,6 +333,9 @@ async def test_a_session_of_yours_is_used_and_left_open():
             assert api.requests[-1].headers["x-mine"] == "1"
             assert api.requests[-1].headers["accept-encoding"] == "identity"
             assert len(api.requests) == len(seen) > 2
+            api.faults.append(refuse(403))
+            with pytest.raises(ForbiddenError):
+                await first(client.assignments.list())
         assert not http.closed
 
 
@@ -865,6 +900,24 @@ def test_closing_ends_a_call_that_waits(fault):
                 await client.assignments.assign("1", "2")
 
     run()
+
+
+@virtual
+async def test_a_closed_client_neither_waits_nor_asks_for_a_token():
+    asked = []
+
+    async def provider():
+        asked.append(True)
+        return TOKEN
+
+    async with feed() as (api, _, _):
+        client = Client(provider, base_url=api.url, clock=LoopClock())
+        await client.aclose()
+        with pytest.raises(ClosedError):
+            await client.assignments.assign("1", "2")
+        with pytest.raises(ClosedError):
+            await first(client.assignments.list())
+        assert asked == []
 
 
 @virtual
