@@ -62,6 +62,6 @@ async def test_without_a_cancellation_an_error_comes_out_as_it_is():
 async def test_an_error_comes_before_the_failure_to_close_which_is_a_note():
     error = ValueError("theirs")
     await close_after(error, fail, "the stream")
-    assert error.__notes__ == ["closing the stream failed, too: KeyError('x')"]
+    assert error.__notes__ == ["closing the stream failed, too: KeyError: 'x'"]
     with pytest.raises(KeyError):
         await close_after(None, fail, "the stream")
