@@ -48,6 +48,7 @@ from .errors import (
     TransportError,
     UnauthorizedError,
     UndecodableError,
+    UntrustedCertificateError,
 )
 from .feed.health import Health, StreamState
 from .http.credentials import TokenProvider
@@ -141,6 +142,7 @@ __all__ = [
     "TransportError",
     "UnauthorizedError",
     "UndecodableError",
+    "UntrustedCertificateError",
     "__version__",
     "consume",
     "replay",

@@ -87,6 +87,8 @@ class ForbiddenError(ApiError):
 class NotFoundError(ApiError):
     """404: there is no such driver, coach or path."""
 
+    hint = "check base_url and region, or the ids of driver and coach"
+
 
 class MethodNotAllowedError(ApiError):
     """405: the path does not support this method."""

@@ -14,6 +14,7 @@ CoachStreamError
 |           ServiceUnavailableError 503, GatewayTimeoutError 504
 |-- TransportError             no complete response was received
 |   |-- ConnectError             no connection could be made
+|   |   `-- UntrustedCertificateError  the server's certificate is not trusted
 |   |-- ConnectionLostError      the connection broke before the response was complete
 |   |-- AnswerTimeoutError       the response took too long
 |   |-- TokenUnavailableError    the token provider failed
@@ -81,7 +82,11 @@ class TransportError(CoachStreamError):
 
 
 class ConnectError(TransportError):
-    """No connection could be made: wrong address, network failure or bad certificate."""
+    """No connection could be made: wrong address, network failure, or a proxy that refuses."""
+
+
+class UntrustedCertificateError(ConnectError):
+    """The server's certificate is not trusted: a proxy's, an expired one, or another server's."""
 
 
 class ConnectionLostError(TransportError):

@@ -80,6 +80,13 @@ class TokenRenewed(Event, frozen=True, kw_only=True):
     """After a 401, the token provider was called again and returned another token."""
 
 
+class TokenTrimmed(Event, frozen=True, kw_only=True):
+    """The token ended with a line break, which was left out."""
+
+    source: str
+    """Where the token is from, such as ``SAMSARA_API_TOKEN``."""
+
+
 class PageRead(Event, frozen=True, kw_only=True):
     """A page of sessions was read."""
 

@@ -20,7 +20,8 @@ NAMES = [
     ServerError
     ServiceUnavailableError SessionStatus SessionStream StaleCheckpointError StreamInUseError
     StreamState SystemClock TokenProvider TokenUnavailableError TooManyFailuresError
-    TransportError UnauthorizedError UndecodableError __version__ consume replay
+    TransportError UnauthorizedError UndecodableError UntrustedCertificateError __version__
+    consume replay
     """.splitlines()
     for name in line.split()
 ]

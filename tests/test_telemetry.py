@@ -21,6 +21,7 @@ EVENTS = [
         logging.DEBUG,
     ),
     (telemetry.TokenRenewed(), "requests", logging.INFO),
+    (telemetry.TokenTrimmed(source="SAMSARA_API_TOKEN"), "requests", logging.WARNING),
     (
         telemetry.RetryScheduled(route="GET /x", attempt=2, delay=1.5, error=ConnectError("gone")),
         "retry",

@@ -14,11 +14,14 @@ from ..errors import (
     UnauthorizedError,
 )
 from ..tasks import Runtime, supervised
+from ..telemetry import TokenTrimmed
 
 VARIABLE = "SAMSARA_API_TOKEN"
 """The environment variable read when no token is given."""
 FINISH_REFRESH = 10.0
 """Seconds for which a call of the provider may go on when the client closes."""
+
+_QUOTES = "\"'`"
 
 TokenProvider = Callable[[], Awaitable[str]]
 """Called before the first request, and again after a 401; one call at a time, because an OAuth
@@ -67,9 +70,9 @@ class Credentials:
             found = os.environ.get(VARIABLE)
             if found is None:
                 raise InvalidArgumentError("token", f"pass one, or set {VARIABLE}")
-            self._token = _checked(Secret(found), f"{VARIABLE} is")
+            self._token = self._checked(Secret(found), VARIABLE)
         elif isinstance(token, str):
-            self._token = _checked(Secret(token), "it is")
+            self._token = self._checked(Secret(token), "the token")
         elif callable(token):
             self._provider = async_function("token", token)
         else:
@@ -123,13 +126,14 @@ class Credentials:
         # Each request that waits reports what is overdue to its own observer.
         quiet = self._runtime.observed_by(lambda _: None)
         try:
-            self._token = await supervised(
+            provided = await supervised(
                 partial(_provided, self._provider),
                 "the token provider",
                 quiet,
                 within=self._within,
                 finish_within=FINISH_REFRESH,
             )
+            self._token = self._checked(provided, "the provider's token")
         except (InvalidArgumentError, UnauthorizedError):
             raise
         except Exception as error:
@@ -139,9 +143,21 @@ class Credentials:
             ) from error
         return self._token
 
+    def _checked(self, token: Secret, whose: str) -> Secret:
+        """Return the token, without line breaks at its end, if it can stand in a header.
+
+        Files and secrets made with an editor or ``echo`` end with a line break.
+        """
+        if token.endswith(("\n", "\r")):
+            token = Secret(token.rstrip("\r\n"))
+            self._runtime.observe(TokenTrimmed(source=whose))
+        if problem := _problem(token):
+            raise InvalidArgumentError("token", f"{whose} {problem}")
+        return token
+
 
 async def _provided(provider: TokenProvider) -> Secret:
-    return _checked(_secret(await provider()), "the provider's is")
+    return _secret(await provider())
 
 
 def _secret(token: object) -> Secret:
@@ -151,14 +167,14 @@ def _secret(token: object) -> Secret:
     return Secret(token)
 
 
-def _checked(token: Secret, whose: str) -> Secret:
-    """Return the token if it can stand in a header. The message must not quote it."""
+def _problem(token: Secret) -> str | None:
+    """Return why the token can't be sent; None if it can. The words must not quote it."""
     if not token:
-        raise InvalidArgumentError("token", f"{whose} empty")
+        return "is empty"
+    if token[0] in _QUOTES or token[-1] in _QUOTES:
+        return "is in quotation marks; leave them out (Docker keeps those of an --env-file)"
+    if token.lower().startswith("bearer "):
+        return 'begins with "Bearer "; leave that out'
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise InvalidArgumentError(
-            "token",
-            f"{whose} not one: it holds a space, a line break or another odd character "
-            '(leave out "Bearer ")',
-        )
-    return token
+        return "holds a space, a line break or another character that no token has"
+    return None

@@ -26,6 +26,7 @@ from ..errors import (
     InvalidArgumentError,
     PageTooLargeError,
     TransportError,
+    UntrustedCertificateError,
 )
 from ..text import printable
 from ..wire import refusals
@@ -39,6 +40,8 @@ CONNECT_TIMEOUT = 10.0
 """Seconds to make a connection."""
 MAX_PAGE_BYTES = 64 * 1024 * 1024
 """The largest body, decompressed, that is read."""
+CA_VARIABLE = "SSL_CERT_FILE"
+"""The environment variable for authorities to trust; OpenSSL reads it."""
 _REFUSAL_BYTES = 64 * 1024
 """How much of a refusal's body is read."""
 _REFUSAL_TIMEOUT = 5.0
@@ -50,6 +53,14 @@ USER_AGENT = (
 
 NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError)
 """What aiohttp raises when the network, or the other side, fails."""
+
+
+_NOT_CONNECTED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ConnectionTimeoutError,
+)
+"""Those of them for which no request was sent."""
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -276,10 +287,21 @@ async def _excerpt(response: aiohttp.ClientResponse) -> bytes:
 def _translated(error: Exception, timeout: float) -> TransportError:
     if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
         return AnswerTimeoutError(f"no whole response within {timeout:g} s")
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return _untrusted(error)
     text = ": ".join(filter(None, (type(error).__name__, _own_words(error))))
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+    if isinstance(error, _NOT_CONNECTED):
         return ConnectError(text)
     return ConnectionLostError(text)
+
+
+def _untrusted(error: aiohttp.ClientConnectorCertificateError) -> UntrustedCertificateError:
+    cause = error.certificate_error
+    why = getattr(cause, "verify_message", "") or str(cause)
+    return UntrustedCertificateError(
+        f"the certificate of {error.host} is not trusted: {printable(why.rstrip('.'))} (for a "
+        f"certificate authority of your own, set {CA_VARIABLE})"
+    )
 
 
 _QUOTATION = re.compile(r"(?<!\w)b?['\"]|[<\n]|, message=")

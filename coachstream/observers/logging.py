@@ -43,6 +43,11 @@ _LINES: dict[type[Event], _Line] = {
         "response from a cache: %(route)s; while it answers, a stream sees nothing new",
     ),
     telemetry.TokenRenewed: (_requests, INFO, "token renewed after a 401"),
+    telemetry.TokenTrimmed: (
+        _requests,
+        WARNING,
+        "token trimmed: %(source)s ended with a line break, which was left out",
+    ),
     telemetry.RetryScheduled: (
         _retry,
         WARNING,

@@ -13,6 +13,7 @@ from coachstream import (
     ConnectError,
     ConnectionLostError,
     ServiceUnavailableError,
+    UntrustedCertificateError,
 )
 from tests.chaos.proxy import Call, Resolver, Stage, Trouble
 from tests.support.virtual_time import pass_time
@@ -90,7 +91,7 @@ async def _handshake_fails(_: Call) -> None:
 
 
 TROUBLES += [
-    Trouble(name, _handshake_fails, ConnectError, "tls")
+    Trouble(name, _handshake_fails, UntrustedCertificateError, "tls")
     for name in (
         "certificate_expired",
         "certificate_of_another_host",

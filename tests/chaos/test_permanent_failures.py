@@ -9,7 +9,13 @@ from datetime import timedelta
 import aiohttp
 import pytest
 
-from coachstream import Client, ConnectError, RedirectError, RetryPolicy
+from coachstream import (
+    Client,
+    ConnectError,
+    RedirectError,
+    RetryPolicy,
+    UntrustedCertificateError,
+)
 from coachstream.emulator import Emulator, World
 from coachstream.telemetry import CursorExpired, PageRead, RetryScheduled
 from tests.chaos.certificates import Certificates
@@ -81,7 +87,7 @@ async def check_all_calls_fail(client, kind, match, events):
     [
         ("certificate_expired", "certificate has expired"),
         ("certificate_of_another_host", "mismatch"),
-        ("certificate_of_an_unknown_authority", "CERTIFICATE_VERIFY_FAILED"),
+        ("certificate_of_an_unknown_authority", "unable to get local issuer certificate"),
     ],
 )
 def test_an_invalid_certificate_is_reported_and_nothing_is_sent(which, words):
@@ -93,7 +99,14 @@ def test_an_invalid_certificate_is_reported_and_nothing_is_sent(which, words):
             server.listening(Certificates.shared().server(which)) as port,
             client_of(f"https://127.0.0.1:{port}", events.append) as client,
         ):
-            await check_all_calls_fail(client, ConnectError, words, events)
+            match = f"^the certificate of 127.0.0.1 is not trusted: .*{words}"
+            await check_all_calls_fail(client, UntrustedCertificateError, match, events)
+            stream = client.sessions.stream(start_time=LONG_AGO)
+            with pytest.raises(UntrustedCertificateError):
+                await anext(stream)
+            last_error = stream.health.last_error
+            assert last_error is not None
+            assert last_error.startswith("UntrustedCertificateError: the certificate of 127.0.0.1")
         assert server.received == b""
         assert any(isinstance(event, RetryScheduled) for event in events)
 

@@ -15,7 +15,7 @@ from coachstream import (
     UnauthorizedError,
 )
 from coachstream.emulator import Emulator, World, refuse
-from coachstream.telemetry import CallOverdue, RetryScheduled, TokenRenewed
+from coachstream.telemetry import CallOverdue, RetryScheduled, TokenRenewed, TokenTrimmed
 from tests.support.emulated import LONG_AGO, TOKEN
 from tests.support.virtual_time import LoopClock, pass_time, virtual
 
@@ -49,6 +49,30 @@ class Provider:
         if isinstance(token, BaseException):
             raise token
         return token
+
+
+@virtual
+@pytest.mark.parametrize("source", ["SAMSARA_API_TOKEN", "the token", "the provider's token"])
+async def test_a_line_break_at_the_end_of_a_token_is_left_out_with_a_warning(
+    source, monkeypatch, caplog
+):
+    given = f"{TOKEN}\r\n"
+    monkeypatch.setenv("SAMSARA_API_TOKEN", given)
+    tokens = {
+        "SAMSARA_API_TOKEN": None,
+        "the token": given,
+        "the provider's token": Provider(given),
+    }
+    async with (
+        Emulator(token=TOKEN) as api,
+        Client(tokens[source], base_url=api.url, clock=LoopClock()) as client,
+    ):
+        assert await one_page(api, client)
+        assert await one_page(api, client)
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert record.name == "coachstream.requests"
+    assert record.getMessage().startswith(f"token trimmed: {source} ended with a line break")
+    assert repr(TokenTrimmed(source=source)) == f"TokenTrimmed(source={source!r})"
 
 
 @virtual
