@@ -1,7 +1,12 @@
-"""Others' words in our messages: on one line, printable, and cut."""
+"""Words in messages: counted things, and others' words on one line, printable, and cut."""
 
 LONGEST = 500
 """Characters of others' words that a message quotes."""
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 session`` or ``2,000 sessions``, for a noun whose plural ends in s."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def printable(text: str, longest: int = LONGEST) -> str:

@@ -31,6 +31,7 @@ LAYERS = [
     {"client"},
     {"__init__"},
     {"cli"},
+    {"__main__"},
 ]
 """Modules and subpackages, from the bottom up: each may import only those of lower layers."""
 STANDALONE = {"emulator": set[str](), "testing": {"__init__", "checkpoints", "emulator"}}
@@ -39,7 +40,7 @@ MAY_IMPORT_EMULATOR = {"cli"}
 """The subpackages that may import the emulator."""
 
 IMPORTERS = {
-    "aiohttp": {"http.exchange", "client"},
+    "aiohttp": {"http.exchange", "client", "cli.connection"},
     "aiolimiter": {"http.rate_limit"},
     "asyncpg": {"checkpoints.postgres"},
     "click": {"cli"},
@@ -48,7 +49,8 @@ IMPORTERS = {
     "rich": {"cli"},
     "sqlite3": {"checkpoints.sqlite"},
 }
-"""Outside libraries, and the modules that may import them. (`client` only names a type.)"""
+"""Outside libraries, and the modules that may import them. (`client` only names a type;
+`cli.connection` makes a session as users do.)"""
 PURE = {
     "api_errors",
     "arguments",

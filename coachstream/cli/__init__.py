@@ -1,7 +1,7 @@
 """The command line: a demo, a local server to test against, and the feed as lines of JSON.
 
-It may import the public names, ``emulator``, ``http``, ``sessions`` and the modules at the top;
-nothing imports it. Each command has its own module.
+It may import the public names, ``emulator``, ``http``, ``observers``, ``sessions`` and the modules
+at the top; only ``__main__`` imports it. Each command has its own module.
 """
 
 from coachstream import __version__
@@ -16,7 +16,7 @@ except ModuleNotFoundError as error:  # the library itself needs neither
 from . import demo, emulate, tail  # they import both
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="coachstream")
 def main() -> None:
     """Follow Samsara's coaching sessions. Start with `coachstream demo`: it needs no account."""

@@ -30,7 +30,8 @@ from coachstream.telemetry import (
 )
 
 from . import running
-from .demo_view import DemoView
+from .demo_view import DemoConsole, DemoView
+from .pipe import while_read
 
 Key = tuple[str, datetime]
 """Identifies one version of a session, as `CoachingSession.key` does."""
@@ -62,7 +63,13 @@ FAULT_NAMES = {
 
 
 @click.command("demo")
-@click.option("--sessions", default=3000, show_default=True, type=click.IntRange(1, MOST_SESSIONS))
+@click.option(
+    "--sessions",
+    default=3000,
+    show_default=True,
+    type=click.IntRange(1, MOST_SESSIONS),
+    help="Sessions at the start.",
+)
 @click.option(
     "--seed", default=1, show_default=True, help="Random seed; another number gives other data."
 )
@@ -78,11 +85,12 @@ def command(*, sessions: int, seed: int, seconds: float) -> None:
 
     Needs no token and no network. Takes about half a minute. Exits with 1 if a session was lost.
     """
-    console = Console(force_terminal=running.output().isatty())
+    out = running.output()
+    console = DemoConsole(force_terminal=out.isatty())
 
     async def show() -> int:
-        lost_nothing = await run(console, sessions=sessions, seed=seed, seconds=seconds)
-        return 0 if lost_nothing else 1
+        demo = run(console, sessions=sessions, seed=seed, seconds=seconds)
+        return 1 if await while_read(out, demo) is False else 0
 
     running.run(show())
 

@@ -12,6 +12,13 @@ from rich.table import Table
 from coachstream import CoachingSession, SessionStream
 
 
+class DemoConsole(Console):
+    """A console that does not exit when nobody reads it any more: the command ends by itself."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class DemoView:
     """Shows the progress: a live display in a terminal, plain lines elsewhere."""
 

@@ -1,8 +1,10 @@
 """Writes to a pipe whose reader may be slow or gone."""
 
+import asyncio
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Awaitable
+from typing import TextIO, TypeVar
 
 import anyio
 
@@ -10,6 +12,8 @@ from ..clock import SystemClock
 
 CHECK_INTERVAL = 0.5
 """Seconds between two checks of the pipe."""
+
+T = TypeVar("T")
 
 
 class PipeWriter:
@@ -34,17 +38,46 @@ class PipeWriter:
     def _write(self, text: bytes) -> None:
         rest = memoryview(text)
         while rest and not self._stopped:
-            if self._ready(select.POLLOUT, CHECK_INTERVAL):
+            if _occurs(self._descriptor, select.POLLOUT, CHECK_INTERVAL):
                 rest = rest[os.write(self._descriptor, rest[: select.PIPE_BUF]) :]
 
-    async def watch_reader(self, on_closed: Callable[[], None]) -> None:
-        """Call ``on_closed`` once the reader has closed the pipe, even if nothing is written."""
-        while not self._ready(0, 0):
-            await SystemClock().sleep(CHECK_INTERVAL)
-        on_closed()
 
-    def _ready(self, event: int, seconds: float) -> bool:
-        """Return whether ``event`` occurs within ``seconds``; a broken pipe is always ready."""
-        poll = select.poll()
-        poll.register(self._descriptor, event)
-        return bool(poll.poll(1000 * seconds))
+async def while_read(out: TextIO, work: Awaitable[T]) -> T | None:
+    """Await ``work`` and return its result.
+
+    When the reader of ``out`` is gone, as after ``| head``, nobody misses the rest: the work is
+    cancelled, what is not flushed is dropped, and the result is None.
+    """
+
+    async def watch() -> None:
+        while not is_unread(out):
+            await SystemClock().sleep(CHECK_INTERVAL)
+        scope.cancel()
+
+    with anyio.CancelScope() as scope:
+        watching = asyncio.create_task(watch())
+        try:
+            return await work
+        finally:
+            watching.cancel()
+    discard(out)
+    return None
+
+
+def is_unread(out: TextIO) -> bool:
+    """Return whether ``out`` is a pipe that nobody reads any more."""
+    return _occurs(out.fileno(), 0, 0)
+
+
+def discard(out: TextIO) -> None:
+    """Drop all that is written to ``out`` from now on, also what is flushed at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, out.fileno())
+    os.close(nowhere)
+
+
+def _occurs(descriptor: int, event: int, seconds: float) -> bool:
+    """Return whether ``event`` occurs within ``seconds``; a broken pipe is always ready."""
+    poll = select.poll()
+    poll.register(descriptor, event)
+    return bool(poll.poll(1000 * seconds))

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import signal
 import sys
 from collections.abc import Awaitable, Coroutine
@@ -13,16 +14,22 @@ import click
 from coachstream import CoachStreamError, InvalidArgumentError
 
 from ..http.credentials import VARIABLE
+from ..http.exchange import CA_VARIABLE
+from .pipe import discard, is_unread
 
 OPTIONS = {
-    "token": VARIABLE,
+    "base_url and region": "--base-url and --region",
+    "base_url or region": "--base-url or --region",
+    "base_url": "--base-url",
     "start_time": "--since",
     "end_time": "--until",
     "driver_ids": "--driver-id",
     "coach_ids": "--coach-id",
     "session_statuses": "--status",
+    CA_VARIABLE: f"--ca-file or {CA_VARIABLE}",
 }
-"""The options whose names differ from the library's arguments."""
+"""What the library's messages name, and what stands for it on the command line."""
+_ARGUMENTS = re.compile("|".join(rf"\b{name}\b" for name in OPTIONS))
 
 
 class RefusedError(click.ClickException):
@@ -55,17 +62,36 @@ def output() -> TextIO:
 
 
 def run(command: Coroutine[object, object, int | None]) -> NoReturn:
-    """Run a command to its end and exit with its code, or with the shell's for a signal."""
+    """Run a command to its end and exit with its code, or with the shell's for a signal.
+
+    When the reader of the output is gone, as after ``| head``, nobody misses the rest: the command
+    ends with 0 and without an error.
+    """
     try:
         code = asyncio.run(_until_signalled(command))
     except KeyboardInterrupt:  # where loops can't handle signals
         code = 128 + signal.SIGINT
     except InvalidArgumentError as error:
-        option = OPTIONS.get(error.argument, "--" + error.argument.replace("_", "-"))
-        raise RefusedError(f"{option}: {one_line(error.problem)}") from None
+        raise RefusedError(_refusal(error)) from None
     except (CoachStreamError, OSError) as error:  # OSError: disk full, port in use
-        raise click.ClickException(one_line(str(error))) from None
+        if not (isinstance(error, BrokenPipeError) and is_unread(out := output())):
+            raise click.ClickException(in_options(one_line(str(error)))) from None
+        discard(out)
+        code = 0
     sys.exit(code)
+
+
+def _refusal(error: InvalidArgumentError) -> str:
+    """Return the error in words that name the option, or the variable that holds the token."""
+    dashed = "--" + error.argument.replace("_", "-")
+    option = VARIABLE if error.argument == "token" else OPTIONS.get(error.argument, dashed)
+    problem = in_options(one_line(error.problem))
+    return problem if option in problem else f"{option}: {problem}"
+
+
+def in_options(text: str) -> str:
+    """Return the library's words with options instead of the arguments of its functions."""
+    return _ARGUMENTS.sub(lambda match: OPTIONS[match[0]], text)
 
 
 async def _until_signalled(command: Awaitable[int | None]) -> int | None:

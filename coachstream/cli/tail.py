@@ -1,49 +1,31 @@
 """``coachstream tail``: the feed as lines of JSON."""
 
-import asyncio
 import logging
 import os
-import re
 import select
 import shlex
 import sys
 from contextlib import suppress
-from datetime import datetime, timedelta
-from typing import TextIO
+from datetime import datetime
 
-import anyio
 import click
 import msgspec
+from click.core import ParameterSource
 
-from coachstream import Client, CoachingSession, MalformedSessionError, SessionStream, SystemClock
+from coachstream import CoachingSession, MalformedSessionError, SessionStream
 
 from ..http.address import REGIONS
 from ..http.credentials import VARIABLE
+from ..http.exchange import CA_VARIABLE
 from ..models import FILTER_STATUSES
 from ..sessions.endpoint import POLL_INTERVAL
-from .pipe import PipeWriter
+from .connection import connect
+from .pipe import PipeWriter, while_read
 from .running import RefusedError, output, run
+from .times import parse_time
 
-UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
-def _parse_time(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> datetime | None:
-    """Parse ``7d`` as seven days ago, and anything else as a timestamp."""
-    if value is None:
-        return None
-    try:
-        if ago := re.fullmatch(r"(\d+)([mhdw])", value, re.ASCII):
-            return SystemClock().now() - timedelta(**{UNITS[ago[2]]: int(ago[1])})
-        moment = datetime.fromisoformat(value.upper())
-    except (ValueError, OverflowError):
-        raise click.BadParameter(
-            f"{value!r} is not a time like 7d, 12h, 30m or 2026-03-01T08:00:00Z."
-        ) from None
-    if moment.utcoffset() is None:
-        raise click.BadParameter(f"{value!r} has no time zone; append Z for UTC.")
-    return moment
+FOR_RESUMING = ("since", "until", "after")
+"""The options whose values are others when a command is resumed."""
 
 
 @click.command("tail")
@@ -52,11 +34,14 @@ def _parse_time(
     metavar="WHEN",
     default="7d",
     show_default=True,
-    callback=_parse_time,
-    help="Start with changes since 7d, 12h or 30m ago, or since a time like 2026-03-01T08:00:00Z.",
+    callback=parse_time,
+    help=(
+        "Start with changes since this time: so long ago, such as 7d, 12h, 30m or 90s; today, "
+        "yesterday or a date (from midnight UTC); or such as 2026-03-01T08:00:00Z."
+    ),
 )
 @click.option(
-    "--until", metavar="WHEN", callback=_parse_time, help="End at this time (default: never)."
+    "--until", metavar="WHEN", callback=parse_time, help="End at this time (default: never)."
 )
 @click.option("--driver-id", "driver_ids", multiple=True, help="Only this driver. Repeatable.")
 @click.option("--coach-id", "coach_ids", multiple=True, help="Only this coach. Repeatable.")
@@ -82,11 +67,33 @@ def _parse_time(
     show_default=True,
     help="Time between requests when there is nothing new.",
 )
-@click.option("--region", type=click.Choice(list(REGIONS)), default="us", show_default=True)
-@click.option("--base-url", metavar="URL", help="Use this server, such as an emulator.")
+@click.option(
+    "--region",
+    type=click.Choice(list(REGIONS)),
+    default="us",
+    show_default=True,
+    help="Where your organisation's data is.",
+)
+@click.option(
+    "--base-url",
+    metavar="URL",
+    envvar="SAMSARA_BASE_URL",
+    show_envvar=True,
+    help="Use this server, such as an emulator.",
+)
+@click.option(
+    "--ca-file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    envvar=CA_VARIABLE,
+    show_envvar=True,
+    help="Trust the certificate authorities in this file (PEM), too.",
+)
 @click.option("--api-version", metavar="VERSION", help="Version of the API, such as 2025-06-11.")
 @click.option("-v", "--verbose", count=True, help="Log more to stderr; -vv logs everything.")
+@click.pass_context
 def command(
+    context: click.Context,
     *,
     since: datetime,
     until: datetime | None,
@@ -100,16 +107,17 @@ def command(
     region: str,
     base_url: str | None,
     api_version: str | None,
+    ca_file: str | None,
     verbose: int,
 ) -> None:
     """Write sessions to stdout as they change, one line of JSON each.
 
     Each line is the server's own JSON, complete; what is no JSON is written as a JSON string.
     Without --until, the command runs until Ctrl-C or until the reader of its output is gone. Logs
-    go to stderr.
+    go to stderr, and so does the command to continue with after Ctrl-C.
 
     The token is read only from the environment variable SAMSARA_API_TOKEN: on a command line,
-    everyone who can list processes could see it.
+    everyone who can list processes could see it. Proxies are taken from HTTPS_PROXY and NO_PROXY.
     """
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s")
@@ -121,7 +129,9 @@ def command(
         raise RefusedError(f"{VARIABLE} is not set. Set it to your API token.")
 
     async def copy() -> None:
-        async with Client(region=region, base_url=base_url, api_version=api_version) as client:
+        async with connect(
+            region=region, base_url=base_url, api_version=api_version, ca_file=ca_file
+        ) as client:
             stream = client.sessions.stream(
                 start_time=since,
                 end_time=until,
@@ -135,41 +145,59 @@ def command(
                 keep_raw=True,
                 on_malformed=_settle_malformed,
             )
+            complete = False
             try:
-                await _copy(stream, out)
+                await while_read(out, _copy(stream, PipeWriter(out.fileno())))
+                complete = True
             finally:
-                if verbose:
-                    _print_position(stream, since, until)
+                cursor = stream.position.cursor
+                if verbose or (cursor and not complete):
+                    _print_resumption(context, cursor)
 
     run(copy())
 
 
-def _print_position(stream: SessionStream, since: datetime, until: datetime | None) -> None:
-    """Print the options to resume with: a cursor is valid only with the times it was issued for."""
-    options = ["--since", since.isoformat()]
-    if until is not None:
-        options += ["--until", until.isoformat()]
-    if cursor := stream.position.cursor:
-        options += ["--after", cursor]
-    click.echo(f"position: {shlex.join(options)}", err=True)
+def _print_resumption(context: click.Context, cursor: str | None) -> None:
+    """Print the command to continue with: the options that were given, and the cursor.
+
+    A cursor is valid only with the times it was issued for, so they are written in full.
+    """
+    words = context.command_path.split()
+    for option in context.command.params:
+        assert option.name is not None
+        value = cursor if option.name == "after" else context.params[option.name]
+        given = context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+        if value is not None and (given or option.name in FOR_RESUMING):
+            words += _as_typed(option.opts[0], value)
+    click.echo(f"To continue from here:\n  {shlex.join(words)}", err=True)
+
+
+def _as_typed(option: str, value: object) -> list[str]:
+    match value:
+        case bool():
+            return [option]
+        case int():  # how often it was given
+            return [option] * value
+        case tuple():
+            return [word for one in value for word in (option, str(one))]
+        case datetime():
+            return [option, value.isoformat()]
+        case _:
+            return [option, str(value)]
 
 
 async def _settle_malformed(_error: MalformedSessionError) -> None:
     """Settle a malformed session: its JSON is written anyway, and the library logs a warning."""
 
 
-async def _copy(stream: SessionStream, out: TextIO) -> None:
-    """Write the stream's pages to ``out`` until it ends or the reader is gone."""
-    pipe = PipeWriter(out.fileno())
-    with anyio.CancelScope() as scope:
-        watching = asyncio.create_task(pipe.watch_reader(scope.cancel))
-        try:
-            with suppress(BrokenPipeError):
-                async for page in stream.pages():
-                    await pipe.write(b"".join(map(_line, page.entries)))
-        finally:
-            watching.cancel()
-            pipe.stop()
+async def _copy(stream: SessionStream, pipe: PipeWriter) -> None:
+    """Write the stream's pages until it ends or the reader is gone."""
+    try:
+        with suppress(BrokenPipeError):
+            async for page in stream.pages():
+                await pipe.write(b"".join(map(_line, page.entries)))
+    finally:
+        pipe.stop()
 
 
 def _line(entry: CoachingSession | MalformedSessionError) -> bytes:

@@ -2,7 +2,7 @@
 
 import hmac
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC
 from email.utils import format_datetime
@@ -36,7 +36,9 @@ class Api:
         token: str | None,
         rates: Mapping[Route, float | None],
         remember: int,
+        on_request: Callable[[Request], object] | None,
     ) -> None:
+        self._on_request = on_request
         self.requests = Requests(remember)
         self.faults = deque(faults)
         self._context = context
@@ -68,20 +70,21 @@ class Api:
         now = self._context.world.now
         self._context.world.advance(now)
         response, fault = self._decide(method, parameters, authorization, at, request_id)
-        self.requests.append(
-            Request(
-                at=at,
-                now=now,
-                method=method,
-                path=path,
-                query=parameters.values,
-                raw_query=raw_query,
-                headers=headers,
-                status=0 if fault is not None and fault.kind == "hang_up" else response.status,
-                fault=fault,
-                served=response.served,
-            )
+        request = Request(
+            at=at,
+            now=now,
+            method=method,
+            path=path,
+            query=parameters.values,
+            raw_query=raw_query,
+            headers=headers,
+            status=0 if fault is not None and fault.kind == "hang_up" else response.status,
+            fault=fault,
+            served=response.served,
         )
+        self.requests.append(request)
+        if self._on_request is not None:
+            self._on_request(request)
         # aiohttp would add a Date of its own, so an empty one stands for none.
         dated = self._context.profile.date_header
         date = format_datetime(now.astimezone(UTC), usegmt=True) if dated else ""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from random import Random
 from types import TracebackType
@@ -17,7 +17,7 @@ from .delivery import deliver
 from .endpoint import EndpointContext
 from .faults import Fault
 from .profile import Profile
-from .request_log import Requests
+from .request_log import Request, Requests
 from .world import World
 
 IDLE_TIMEOUT = 10 * 365 * 86_400.0
@@ -51,6 +51,7 @@ class Emulator:
         cursor_life: How long a cursor is valid, in the world's time.
         remember: How many requests ``requests`` holds.
         gzip: Whether to compress responses for clients that accept it, as Samsara does.
+        on_request: Called with each request, just before its response is sent; for logs.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Emulator:
         cursor_life: timedelta = timedelta(days=30),
         remember: int = 100_000,
         gzip: bool = True,
+        on_request: Callable[[Request], object] | None = None,
     ) -> None:
         self.profile = profile or Profile()
         self._world = world or World()
@@ -88,6 +90,7 @@ class Emulator:
             token=token,
             rates={"sessions": sessions_per_second, "assignments": assignments_per_second},
             remember=remember,
+            on_request=on_request,
         )
         self._address = (host, port)
         self._latency = latency

@@ -1,15 +1,13 @@
 """The command line, mostly as a shell runs it: in its own process, with pipes and signals."""
 
-import asyncio
 import io
 import json
-import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,37 +15,10 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from coachstream import CoachStreamError, Page, SystemClock
-from coachstream.cli import demo, main, running, tail
+from coachstream.cli import demo, main, running
 from coachstream.emulator import Emulator, World, malformed_session, refuse
+from tests.cli.processes import ENVIRONMENT, SELF, TIMEOUT, finish, run, run_in_thread, start
 from tests.support import payloads
-
-SELF = [sys.executable, "-W", "error", "-c", "from coachstream.cli import main; main()"]
-ENVIRONMENT = {**os.environ, "SAMSARA_API_TOKEN": "tok-tok-token"}
-TIMEOUT = 30
-"""Seconds after which a process that has not ended is a failure."""
-
-
-def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # runs only this package
-        [*SELF, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=ENVIRONMENT,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Return the exit code, and the rest of stdout and stderr."""
-    try:
-        out, err = process.communicate(timeout=TIMEOUT)
-    finally:
-        process.kill()
-    return process.returncode, out, err
-
-
-def run(*arguments: str) -> tuple[int, str, str]:
-    return finish(start(*arguments))
 
 
 def lines_of(err: str) -> list[str]:
@@ -66,7 +37,12 @@ def url() -> Iterator[str]:
     usage = server.stdout.readline()
     yield usage.split()[-1]
     server.send_signal(signal.SIGTERM)
-    assert finish(server) == (143, "", "")
+    code, out, err = finish(server)
+    assert (code, out) == (143, "")
+    assert all(
+        re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \d{3} GET /", line) for line in lines_of(err)
+    )
+    assert "  100 sessions  startTime=" in err
 
 
 # all
@@ -140,6 +116,14 @@ async def test_a_refusal_shows_no_escape_sequences():
     assert err.splitlines()[-1].isprintable()
 
 
+@pytest.mark.parametrize("command", [[], ["demo"], ["emulate"], ["tail"]])
+def test_every_command_has_a_short_option_for_its_help(command):
+    result = CliRunner().invoke(main, [*command, "-h"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "-h, --help" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
 # demo
 
 
@@ -151,11 +135,22 @@ def test_the_demo_loses_nothing_and_writes_plain_lines_to_a_pipe():
     assert "\x1b" not in out
 
 
-def test_the_demo_fails_when_a_session_is_lost(monkeypatch):
+def test_the_demo_ends_without_a_word_when_its_reader_is_gone():
+    process = start("demo", "--sessions", "150", "--seconds", "20")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    process.stdout = None
+    code, _, err = finish(process)
+    assert (code, err) == (0, "")
+
+
+def test_the_demo_fails_when_a_session_is_lost(monkeypatch, capfd):
     monkeypatch.setattr(Page, "sessions", property(lambda page: page.entries[1:]))
-    result = CliRunner().invoke(main, ["demo", "--sessions", "150", "--seconds", "0"])
-    assert result.exit_code == 1
-    assert "LOST" in result.output.splitlines()[-1]
+    with pytest.raises(SystemExit) as caught:
+        main(["demo", "--sessions", "150", "--seconds", "0"])
+    assert caught.value.code == 1
+    assert "LOST" in capfd.readouterr().out.splitlines()[-1]
 
 
 async def test_the_demo_draws_a_table_in_a_terminal(monkeypatch):
@@ -208,21 +203,25 @@ def test_tail_passes_its_filters_on(url):
     assert any("coachableEvents" in one for session in sessions for one in session["behaviors"])
 
 
+def resumption(err: str) -> list[str]:
+    """Return the arguments of the command that was printed last, to continue with."""
+    introduction, command = lines_of(err)[-2:]
+    assert introduction == "To continue from here:"
+    words = shlex.split(command)
+    assert words[:4] == ["python", "-m", "coachstream", "tail"]
+    return words[3:]
+
+
 def test_tail_resumes_from_the_position_it_printed(url):
     command = ["tail", "--base-url", url, "-v"]
     code, out, err = run(*command, "--since", "90d", "--until", "0m")
     assert code == 0
-    position = shlex.split(lines_of(err)[-1].removeprefix("position: "))
+    position = resumption(err)
     assert "--after" in position
-    code, rest, _ = run(*command, *position)
+    code, rest, _ = run(*position)
     assert code == 0
     assert len(rest) < len(out)
     assert out.endswith(rest)
-
-
-async def run_in_thread(*arguments: str) -> tuple[int, str, str]:
-    """Run a command without blocking this test's loop; return what `finish` returns."""
-    return await asyncio.to_thread(run, *arguments)
 
 
 async def test_tail_writes_fields_that_the_library_does_not_know():
@@ -285,7 +284,14 @@ def test_tail_stops_on_a_signal(url, status, number, code):
     try:
         assert process.wait(TIMEOUT) == code  # the rest of the pipe stays unread
     finally:
-        assert finish(process)[2] == ""
+        err = finish(process)[2]
+    if status == "upcoming":
+        assert err == "", "no page is written yet"
+        return
+    words = resumption(err)
+    assert "--after" in words
+    assert {*words} > {"--base-url", url, "--status", status, "--events"}
+    assert "90d" not in words, "a cursor is for one start"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
@@ -313,7 +319,8 @@ def test_a_full_disk_is_reported_in_one_line(url):
     [
         (["--driver-id", "a,b"], "--driver-id"),
         (["--coach-id", ""], "--coach-id"),
-        (["--since", "1h", "--until", "2h"], "--until"),
+        (["--since", "1h", "--until", "2h"], "is before --since"),
+        (["--region", "eu", "--base-url", "http://127.0.0.1"], "either --base-url or --region"),
         (["--poll-interval", "0"], "--poll-interval"),
         (["--base-url", "http://example.com"], "--base-url"),
         (["--api-version", "no version"], "--api-version"),
@@ -325,6 +332,7 @@ def test_a_bad_option_is_reported_in_one_line_that_names_it(arguments, named):
     assert result.stdout == ""
     assert len(lines_of(result.stderr)) == 1
     assert named in result.stderr
+    assert "_" not in result.stderr, "the names of Python's arguments"
 
 
 def test_a_missing_token_is_reported_in_one_line_with_the_variable():
@@ -335,13 +343,44 @@ def test_a_missing_token_is_reported_in_one_line_with_the_variable():
     ]
 
 
-def test_a_refused_token_is_reported_in_one_line_without_the_token(url, monkeypatch):
-    monkeypatch.setitem(ENVIRONMENT, "SAMSARA_API_TOKEN", "another-token")
-    code, out, err = run("tail", "--base-url", url)
+@pytest.mark.parametrize(
+    ("token", "problem"),
+    [
+        ('"tok-tok-token"', "is in quotation marks"),
+        ("Bearer tok-tok-token", 'begins with "Bearer "'),
+        ("\n", "is empty"),
+    ],
+)
+def test_a_token_that_can_only_be_a_mistake_is_reported_before_it_is_sent(token, problem):
+    result = CliRunner(env={"SAMSARA_API_TOKEN": token}).invoke(main, ["tail"])
+    assert result.exit_code == 2
+    assert f"Error: SAMSARA_API_TOKEN {problem}" in result.stderr
+
+
+def test_a_line_break_after_the_token_is_left_out_with_a_warning(url):
+    """And the server of SAMSARA_BASE_URL is asked."""
+    env = {"SAMSARA_API_TOKEN": "tok-tok-token\r\n", "SAMSARA_BASE_URL": url}
+    code, out, err = run("tail", "--since", "90d", "--until", "0m", env=env)
+    assert (code, len(out.splitlines())) == (0, 400)
+    (line,) = lines_of(err)
+    assert "SAMSARA_API_TOKEN ended with a line break" in line
+
+
+def test_a_refused_token_is_reported_in_one_line_without_the_token(url):
+    code, out, err = run("tail", "--base-url", url, env={"SAMSARA_API_TOKEN": "another-token"})
     assert (code, out) == (1, "")
-    assert [line for line in lines_of(err) if ": 401: " in line and line.startswith("Error: ")]
-    assert "Traceback" not in err
-    assert "another-token" not in err
+    (line,) = lines_of(err)
+    assert line.startswith("Error: ")
+    assert ": 401: " in line
+    assert "another-token" not in line
+
+
+def test_a_wrong_path_is_reported_in_one_line_that_names_the_options(url):
+    code, out, err = run("tail", "--base-url", f"{url}/v2")
+    assert (code, out) == (1, "")
+    (line,) = lines_of(err)
+    assert ": 404: " in line
+    assert "check --base-url and --region" in line
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
@@ -354,49 +393,3 @@ def test_without_the_extra_the_error_shows_how_to_install_it(missing):
     assert lines_of(done.stderr) == [
         f"the command line needs {missing}: pip install 'coachstream[cli]'"
     ]
-
-
-# tail: the times of --since
-
-
-def parse_since(text: str) -> datetime:
-    with tail.command.make_context("tail", ["--since", text]) as context:
-        moment = context.params["since"]
-    assert isinstance(moment, datetime)
-    return moment
-
-
-@pytest.mark.parametrize(
-    ("text", "ago"),
-    [
-        ("0m", timedelta()),
-        ("30m", timedelta(minutes=30)),
-        ("12h", timedelta(hours=12)),
-        ("7d", timedelta(days=7)),
-        ("2w", timedelta(weeks=2)),
-    ],
-)
-def test_since_can_be_relative(text, ago):
-    earliest = SystemClock().now() - ago
-    assert earliest <= parse_since(text) <= SystemClock().now() - ago
-
-
-@pytest.mark.parametrize(
-    "text", ["2026-03-01T08:00:00Z", "2026-03-01t08:00:00z", "2026-03-01T09:00:00.000+01:00"]
-)
-def test_since_can_be_a_timestamp(text):
-    assert parse_since(text).timestamp() == 1772352000
-
-
-@pytest.mark.parametrize("text", ["", "yesterday", "7", "-7d", "7 d", "99999999999d", "\u0667d"])
-def test_since_is_refused_if_it_is_neither_relative_nor_a_timestamp(text):
-    result = CliRunner(env=ENVIRONMENT).invoke(main, ["tail", "--since", text])
-    assert result.exit_code == 2
-    assert "--since" in result.stderr
-    assert "is not a time like 7d" in result.stderr
-
-
-def test_since_is_refused_without_a_time_zone():
-    result = CliRunner(env=ENVIRONMENT).invoke(main, ["tail", "--since", "2026-03-01T08:00:00"])
-    assert result.exit_code == 2
-    assert "has no time zone" in result.stderr
