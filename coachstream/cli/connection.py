@@ -1,5 +1,6 @@
 """How commands reach the server: through the environment's proxy, and with a company's CA."""
 
+import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from yarl import URL
 
 from coachstream import Client, CoachStreamError, Event, UntrustedCertificateError
 
-from ..http.address import server_url
+from ..http.address import VARIABLE, server_url
 from ..observers.logging import log_event
 from ..telemetry import RetryScheduled, StreamEnded
 from .running import RefusedError
@@ -19,7 +20,12 @@ from .running import RefusedError
 
 @asynccontextmanager
 async def connect(
-    *, region: str, base_url: str | None, api_version: str | None, ca_file: str | None
+    *,
+    region: str,
+    base_url: str | None,
+    allow_http: bool,
+    api_version: str | None,
+    ca_file: str | None,
 ) -> AsyncIterator[Client]:
     """Yield a client whose failures are reported once, and at once if waiting can't help.
 
@@ -39,7 +45,12 @@ async def connect(
         elif not (isinstance(event, StreamEnded) and event.error):  # it is raised, too
             log_event(event)
 
-    url = server_url(region=region, base_url=base_url)
+    url = server_url(
+        region=region,
+        base_url=base_url,
+        from_environment=os.environ.get(VARIABLE),
+        allow_http=allow_http,
+    )
     with anyio.CancelScope() as scope:
         async with (
             aiohttp.ClientSession(
@@ -50,6 +61,7 @@ async def connect(
             Client(
                 region=region,
                 base_url=base_url,
+                allow_http=allow_http,
                 api_version=api_version,
                 http=http,
                 observer=observe,
@@ -74,8 +86,8 @@ def trusting(ca_file: str | None) -> ssl.SSLContext:
 def proxy_for(url: URL) -> str | None:
     """Return the proxy for the server, by the usual variables; None if there is none.
 
-    Of the environment only the proxy is taken, and no credentials from a ``.netrc``. Plain HTTP,
-    which is for loopback, never takes a proxy: it would show the token.
+    Of the environment only the proxy is taken, and no credentials from a ``.netrc``. Plain HTTP
+    never takes a proxy: it would show the token.
     """
     assert url.host is not None
     if url.scheme == "http" or proxy_bypass(url.host):

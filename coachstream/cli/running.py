@@ -21,6 +21,7 @@ OPTIONS = {
     "base_url and region": "--base-url and --region",
     "base_url or region": "--base-url or --region",
     "base_url": "--base-url",
+    "allow_http=True": "--allow-http",
     "start_time": "--since",
     "end_time": "--until",
     "driver_ids": "--driver-id",

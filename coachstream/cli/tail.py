@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from coachstream import CoachingSession, MalformedSessionError, SessionStream
 
-from ..http.address import REGIONS
+from ..http import address
 from ..http.credentials import VARIABLE
 from ..http.exchange import CA_VARIABLE
 from ..models import FILTER_STATUSES
@@ -69,7 +69,7 @@ FOR_RESUMING = ("since", "until", "after")
 )
 @click.option(
     "--region",
-    type=click.Choice(list(REGIONS)),
+    type=click.Choice(list(address.REGIONS)),
     default="us",
     show_default=True,
     help="Where your organisation's data is.",
@@ -77,9 +77,10 @@ FOR_RESUMING = ("since", "until", "after")
 @click.option(
     "--base-url",
     metavar="URL",
-    envvar="SAMSARA_BASE_URL",
-    show_envvar=True,
-    help="Use this server, such as an emulator.",
+    help=f"Use this server, such as an emulator.  [env var: {address.VARIABLE}]",
+)
+@click.option(
+    "--allow-http", is_flag=True, help="Let others on the way to the server see the token."
 )
 @click.option(
     "--ca-file",
@@ -106,6 +107,7 @@ def command(
     poll_interval: float,
     region: str,
     base_url: str | None,
+    allow_http: bool,
     api_version: str | None,
     ca_file: str | None,
     verbose: int,
@@ -130,7 +132,11 @@ def command(
 
     async def copy() -> None:
         async with connect(
-            region=region, base_url=base_url, api_version=api_version, ca_file=ca_file
+            region=region,
+            base_url=base_url,
+            allow_http=allow_http,
+            api_version=api_version,
+            ca_file=ca_file,
         ) as client:
             stream = client.sessions.stream(
                 start_time=since,
@@ -145,13 +151,13 @@ def command(
                 keep_raw=True,
                 on_malformed=_settle_malformed,
             )
-            complete = False
+            interrupted = True
             try:
                 await while_read(out, _copy(stream, PipeWriter(out.fileno())))
-                complete = True
+                interrupted = False
             finally:
                 cursor = stream.position.cursor
-                if verbose or (cursor and not complete):
+                if verbose or (interrupted and cursor):
                     _print_resumption(context, cursor)
 
     run(copy())

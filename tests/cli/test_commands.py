@@ -273,25 +273,35 @@ def test_tail_ends_when_its_reader_is_gone(url, status):
     assert (code, err) == (0, "")
 
 
-@pytest.mark.parametrize("status", ["upcoming", "deleted"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_tail_stops_on_a_signal(url, status, number, code):
-    """With "upcoming", it blocks in the middle of a page, because the pipe is full."""
-    process = start("tail", "--base-url", url, "--since", "90d", "--status", status, "--events")
+def test_tail_stops_on_a_signal_in_the_middle_of_a_page(url, number, code):
+    """It blocks, because the pipe is full; the rest of it stays unread."""
+    process = start("tail", "--base-url", url, "--since", "90d", "--events")
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(number)
     try:
-        assert process.wait(TIMEOUT) == code  # the rest of the pipe stays unread
+        assert process.wait(TIMEOUT) == code
     finally:
         err = finish(process)[2]
-    if status == "upcoming":
-        assert err == "", "no page is written yet"
-        return
+    assert err == "", "no page is written yet, so there is no cursor"
+
+
+def test_tail_prints_on_ctrl_c_how_to_continue_with_all_options(url):
+    options = ["--base-url", url, "--status", "deleted", "--external-ids"]
+    process = start("tail", *options, "--since", "90d", "-vv")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "caught up" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    code, out, err = finish(process)
+    assert code == 130
     words = resumption(err)
-    assert "--after" in words
-    assert {*words} > {"--base-url", url, "--status", status, "--events"}
-    assert "90d" not in words, "a cursor is for one start"
+    assert {*options, "--after"} < {*words}
+    assert words.count("-v") == 2
+    assert "90d" not in words, "that means another time when it is repeated"
+    assert out
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
@@ -322,7 +332,7 @@ def test_a_full_disk_is_reported_in_one_line(url):
         (["--since", "1h", "--until", "2h"], "is before --since"),
         (["--region", "eu", "--base-url", "http://127.0.0.1"], "either --base-url or --region"),
         (["--poll-interval", "0"], "--poll-interval"),
-        (["--base-url", "http://example.com"], "--base-url"),
+        (["--base-url", "http://example.com"], "--allow-http"),
         (["--api-version", "no version"], "--api-version"),
     ],
 )
