@@ -40,7 +40,7 @@ MAY_IMPORT_EMULATOR = {"cli"}
 """The subpackages that may import the emulator."""
 
 IMPORTERS = {
-    "aiohttp": {"http.exchange", "client", "cli.connection"},
+    "aiohttp": {"http.exchange", "http.failures", "client", "cli.connection"},
     "aiolimiter": {"http.rate_limit"},
     "asyncpg": {"checkpoints.postgres"},
     "click": {"cli"},

@@ -14,7 +14,7 @@ import click
 from coachstream import CoachStreamError, InvalidArgumentError
 
 from ..http.credentials import VARIABLE
-from ..http.exchange import CA_VARIABLE
+from ..http.failures import CA_VARIABLE
 from .pipe import discard, is_unread
 
 OPTIONS = {

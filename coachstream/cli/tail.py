@@ -16,7 +16,7 @@ from coachstream import CoachingSession, MalformedSessionError, SessionStream
 
 from ..http import address
 from ..http.credentials import VARIABLE
-from ..http.exchange import CA_VARIABLE
+from ..http.failures import CA_VARIABLE
 from ..models import FILTER_STATUSES
 from ..sessions.endpoint import POLL_INTERVAL
 from .connection import connect

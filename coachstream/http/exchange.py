@@ -1,4 +1,4 @@
-"""One request and its response over aiohttp: the only module that imports aiohttp's client.
+"""One request and its response over aiohttp.
 
 Whatever goes wrong comes out as one of this library's errors. None of them leads back to aiohttp's,
 which hold the request's headers and the token among them.
@@ -6,7 +6,6 @@ which hold the request's headers and the token among them.
 
 import asyncio
 import platform
-import re
 from collections.abc import Mapping
 
 import aiohttp
@@ -18,19 +17,16 @@ from yarl import URL
 from .._version import __version__
 from ..clock import Clock
 from ..errors import (
-    AnswerTimeoutError,
     ClosedError,
     CoachStreamError,
-    ConnectError,
-    ConnectionLostError,
     InvalidArgumentError,
     PageTooLargeError,
     TransportError,
-    UntrustedCertificateError,
 )
 from ..text import printable
 from ..wire import refusals
 from .credentials import Secret
+from .failures import NETWORK_ERRORS, translated
 from .rate_limit import Limiter
 
 TIMEOUT = 100.0
@@ -40,8 +36,6 @@ CONNECT_TIMEOUT = 10.0
 """Seconds to make a connection."""
 MAX_PAGE_BYTES = 64 * 1024 * 1024
 """The largest body, decompressed, that is read."""
-CA_VARIABLE = "SSL_CERT_FILE"
-"""The environment variable for authorities to trust; OpenSSL reads it."""
 _REFUSAL_BYTES = 64 * 1024
 """How much of a refusal's body is read."""
 _REFUSAL_TIMEOUT = 5.0
@@ -50,17 +44,6 @@ _REFUSAL_TIMEOUT = 5.0
 USER_AGENT = (
     f"coachstream/{__version__} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
 )
-
-NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError)
-"""What aiohttp raises when the network, or the other side, fails."""
-
-
-_NOT_CONNECTED = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.ConnectionTimeoutError,
-)
-"""Those of them for which no request was sent."""
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -144,7 +127,7 @@ class Exchange:
                 from_cache = _is_from_cache(response)
                 return Response(response.status, response.headers, body, from_cache)
         except NETWORK_ERRORS as error:
-            failure = _translated(error, self.timeout)
+            failure = translated(error, self.timeout)
         except ValueError:
             if not _has_two_credentials(session):
                 raise
@@ -226,7 +209,7 @@ class _Sending:
             try:
                 return await handler(request)
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-                failure = _translated(error, 0.0)
+                failure = translated(error, 0.0)
             raise failure
 
         return handle
@@ -282,36 +265,3 @@ async def _excerpt(response: aiohttp.ClientResponse) -> bytes:
     except NETWORK_ERRORS:
         response.close()
     return bytes(body[:_REFUSAL_BYTES])
-
-
-def _translated(error: Exception, timeout: float) -> TransportError:
-    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
-        return AnswerTimeoutError(f"no whole response within {timeout:g} s")
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return _untrusted(error)
-    text = ": ".join(filter(None, (type(error).__name__, _own_words(error))))
-    if isinstance(error, _NOT_CONNECTED):
-        return ConnectError(text)
-    return ConnectionLostError(text)
-
-
-def _untrusted(error: aiohttp.ClientConnectorCertificateError) -> UntrustedCertificateError:
-    cause = error.certificate_error
-    why = getattr(cause, "verify_message", "") or str(cause)
-    return UntrustedCertificateError(
-        f"the certificate of {error.host} is not trusted: {printable(why.rstrip('.'))} (for a "
-        f"certificate authority of your own, set {CA_VARIABLE})"
-    )
-
-
-_QUOTATION = re.compile(r"(?<!\w)b?['\"]|[<\n]|, message=")
-"""Where aiohttp's own words end and those of the other side begin."""
-
-
-def _own_words(error: Exception) -> str:
-    """Return what is wrong, without what came: that may repeat the request, token and all."""
-    if isinstance(error, OSError):
-        return str(error)  # the system's own words
-    text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
-    text = re.sub(r"^\d+, message:\s*", "", text)
-    return printable(_QUOTATION.split(text, maxsplit=1)[0].rstrip(": "))

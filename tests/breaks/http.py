@@ -145,9 +145,30 @@ MUTATIONS = (
     ),
     Mutation(
         "a connection that can't be made is called so",
-        "http/exchange",
+        "http/failures",
         "not isinstance(error, aiohttp.ConnectionTimeoutError):",
         "True:",
+        ("tests/http/test_transport.py",),
+    ),
+    Mutation(
+        "an untrusted certificate is called so",
+        "http/failures",
+        "    if isinstance(error, aiohttp.ClientConnectorCertificateError):\n",
+        "    if False:\n",
+        ("tests/http/test_transport.py", "tests/chaos/test_permanent_failures.py"),
+    ),
+    Mutation(
+        "a line break after the token is left out",
+        "http/credentials",
+        '        if token.endswith(("\\n", "\\r")):\n',
+        "        if False:\n",
+        ("tests/http/test_credentials.py",),
+    ),
+    Mutation(
+        "a token in quotation marks is refused",
+        "http/credentials",
+        "    if token[0] in _QUOTES or token[-1] in _QUOTES:\n",
+        "    if False:\n",
         ("tests/http/test_transport.py",),
     ),
     Mutation(
@@ -189,8 +210,8 @@ MUTATIONS = (
     Mutation(
         "a provider's slow token is kept",
         "http/credentials",
-        "            self._token = await supervised(",
-        "            return await supervised(",
+        '            self._token = self._checked(provided, "the provider\'s token")\n',
+        '            return self._checked(provided, "the provider\'s token")\n',
         ("tests/http/test_credentials.py",),
     ),
     Mutation(

@@ -1,5 +1,6 @@
 """The command line, mostly as a shell runs it: in its own process, with pipes and signals."""
 
+import asyncio
 import io
 import json
 import re
@@ -287,21 +288,21 @@ def test_tail_stops_on_a_signal_in_the_middle_of_a_page(url, number, code):
     assert err == "", "no page is written yet, so there is no cursor"
 
 
-def test_tail_prints_on_ctrl_c_how_to_continue_with_all_options(url):
-    options = ["--base-url", url, "--status", "deleted", "--external-ids"]
-    process = start("tail", *options, "--since", "90d", "-vv")
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "caught up" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    code, out, err = finish(process)
+async def test_tail_prints_on_ctrl_c_how_to_continue_with_all_options():
+    world = World(sessions=5, changes_per_hour=0, now=SystemClock().now())
+    async with Emulator(world) as api:
+        options = ["--base-url", api.url, "--status", "deleted", "--status", "completed"]
+        process = start("tail", *options, "--since", "90d", "--events", "--poll-interval", "0.1")
+        while len(api.requests) < 3:  # by then, the first page is written
+            await SystemClock().sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        code, out, err = await asyncio.to_thread(finish, process)
     assert code == 130
-    words = resumption(err)
-    assert {*options, "--after"} < {*words}
-    assert words.count("-v") == 2
-    assert "90d" not in words, "that means another time when it is repeated"
     assert out
+    words = resumption(err)
+    assert {*options, "--after", "--events", "--poll-interval"} < {*words}
+    assert words.count("--status") == 2
+    assert "90d" not in words, "that means another time when it is repeated"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
