@@ -1,12 +1,14 @@
 """Events: the default observer logs them, and an observer that fails breaks nothing."""
 
 import logging
+import re
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
 from coachstream import ConnectError, Event, MalformedSessionError, telemetry
+from coachstream.observers import logging as log_lines
 from coachstream.observers.logging import checked_observer, log_event
 from coachstream.telemetry import guarded
 
@@ -115,6 +117,11 @@ def test_each_event_has_its_logger_and_level(event, logger, level, caplog):
     (record,) = caplog.records
     assert (record.name, record.levelno) == (f"coachstream.{logger}", level)
     assert record.getMessage()
+
+
+def test_no_line_has_a_plural_that_may_be_one():
+    for *_, text in log_lines._LINES.values():
+        assert not re.search(r"%\(\w+\)d [a-z]+(?![\w=])", text), text
 
 
 def test_every_event_is_tested_here():

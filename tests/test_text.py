@@ -1,10 +1,10 @@
-"""Others' words, as our messages quote them."""
+"""Counted things, and others' words as our messages quote them."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coachstream.text import printable
+from coachstream.text import counted, printable
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,11 @@ def test_any_text_can_be_printed(text, longest):
     assert shown.isprintable()
     assert len(shown) <= longest
     shown.encode()
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(0, "0 sessions"), (1, "1 session"), (2, "2 sessions"), (2000, "2,000 sessions")],
+)
+def test_a_counted_thing_is_one_or_many(number, shown):
+    assert counted(number, "session") == shown

@@ -29,6 +29,7 @@ from coachstream.telemetry import (
     RetryScheduled,
 )
 
+from ..text import counted
 from . import running
 from .demo_view import DemoConsole, DemoView
 from .pipe import while_read
@@ -50,7 +51,7 @@ program, leave ``poll_interval`` out."""
 INTRO = """\
 This is coachstream at work. It needs no token, and nothing leaves this machine:
 an emulator of Samsara's API runs in the same process, at {url}.
-It holds {sessions:,} coaching sessions of {drivers} drivers, changed in the last {days} days,
+It holds {sessions} of {drivers} drivers, changed in the last {days} days,
 and about one session changes per second. Some requests fail on purpose.
 At the end, the demo counts what was lost. To be quick, it polls every
 2 seconds; with Samsara, keep the default of 5."""
@@ -108,7 +109,8 @@ async def run(console: Console, *, sessions: int, seed: int, seconds: float) -> 
     )
     view = DemoView(console)
     async with Emulator(world, faults=_faults(sessions), page_size=PAGE_SIZE) as api:
-        view.print(INTRO.format(url=api.url, sessions=sessions, drivers=DRIVERS, days=HISTORY.days))
+        held = counted(sessions, "coaching session")
+        view.print(INTRO.format(url=api.url, sessions=held, drivers=DRIVERS, days=HISTORY.days))
         handled = await _use_library(api, view, since=now - HISTORY, seconds=seconds)
         return _report(api, handled, view)
 
@@ -186,7 +188,7 @@ async def _use_library(
 
         api.faults.append(hang_up(route="sessions"))
         if seconds:
-            view.heading(f"Live changes, for {seconds:g} seconds")
+            view.heading(f"Live changes, for {seconds:g} s")
             await _follow(stream, handle, view, seconds)
 
         # Stop the server's clock, so that no more changes come and the stream can catch up.
@@ -199,7 +201,8 @@ async def _use_library(
         async for page in _until_caught_up(stream):
             for session in page.sessions:
                 handle(session)
-            view.print(f"   {len(page.sessions)} sessions that were not settled before the restart")
+            unsettled = counted(len(page.sessions), "session")
+            view.print(f"   {unsettled} not settled before the restart")
     return handled
 
 
@@ -219,8 +222,8 @@ async def _backfill(stream: SessionStream, handle: Handle, view: DemoView, since
                 handle(session)
                 count += 1
                 # Sessions are ordered by update time, so the time shows the progress.
-                progress((session.updated_at_time - since) / HISTORY, f"{count:,} sessions")
-        progress(1.0, f"{count:,} sessions")
+                progress((session.updated_at_time - since) / HISTORY, counted(count, "session"))
+        progress(1.0, counted(count, "session"))
 
 
 async def _change_coach(client: Client, drivers: Sequence[str], view: DemoView) -> None:

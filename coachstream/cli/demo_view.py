@@ -11,6 +11,8 @@ from rich.table import Table
 
 from coachstream import CoachingSession, SessionStream
 
+from ..text import counted
+
 
 class DemoConsole(Console):
     """A console that does not exit when nobody reads it any more: the command ends by itself."""
@@ -101,7 +103,7 @@ class DemoView:
         assert self._stream is not None
         state = self._stream.health.state
         table = Table(
-            caption=f"the stream is {state}; {self.requests} requests so far",
+            caption=f"the stream is {state}; {counted(self.requests, 'request')} so far",
             width=self._console.width - 4,  # room for the ^C that a terminal echoes
         )
         for name in ("when (UTC)", "driver", "session", "status"):

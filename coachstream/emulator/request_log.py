@@ -58,7 +58,7 @@ class Requests(Sequence[Request]):
         return self._requests[index]
 
     def __repr__(self) -> str:
-        return f"<{len(self._requests)} requests>"
+        return f"<Requests: {len(self._requests)}>"
 
     def append(self, request: Request) -> None:
         """Add a request; drop the oldest if there are too many."""

@@ -33,7 +33,7 @@ _LINES: dict[type[Event], _Line] = {
         _requests,
         DEBUG,
         (
-            "request finished: %(route)s status=%(status)d in %(seconds).3f s, %(size)d bytes, "
+            "request finished: %(route)s status=%(status)d seconds=%(seconds).3f size=%(size)d "
             "request_id=%(request_id)s"
         ),
     ),
@@ -56,7 +56,7 @@ _LINES: dict[type[Event], _Line] = {
     telemetry.LimitLowered: (
         _limit,
         WARNING,
-        "rate limited (429): %(route)s, pausing %(delay).2f s, then at %(pace).2f of the rate",
+        "rate limited (429): %(route)s, pausing %(delay).2f s, then at %(pace).2f of the full rate",
     ),
     telemetry.Throttled: (
         _limit,
@@ -67,7 +67,7 @@ _LINES: dict[type[Event], _Line] = {
         _feed,
         DEBUG,
         (
-            "page read: %(sessions)d new sessions, %(repeated)d repeated, %(malformed)d malformed, "
+            "page read: sessions=%(sessions)d repeated=%(repeated)d malformed=%(malformed)d "
             "has_next_page=%(has_next_page)s"
         ),
     ),
@@ -76,7 +76,7 @@ _LINES: dict[type[Event], _Line] = {
         _feed,
         INFO,
         (
-            "backfill read up to %(until)s: %(sessions)d sessions, %(share).2f of the time, "
+            "backfill read up to %(until)s: sessions=%(sessions)d, %(share).2f of the time, "
             "%(seconds_left).0f s left"
         ),
     ),
@@ -112,7 +112,7 @@ _LINES: dict[type[Event], _Line] = {
     telemetry.CheckpointSaved: (
         _checkpoint,
         DEBUG,
-        "checkpoint saved: %(name)s revision=%(revision)d in %(seconds).3f s",
+        "checkpoint saved: %(name)s revision=%(revision)d seconds=%(seconds).3f",
     ),
     telemetry.LoadFailed: (
         _checkpoint,
@@ -155,8 +155,8 @@ _LINES: dict[type[Event], _Line] = {
         _consumer,
         WARNING,
         (
-            "handlers stalled: %(name)s, one of %(running)d not finished for %(seconds).0f s, "
-            "%(unsettled)d sessions unsettled"
+            "handlers stalled: %(name)s, one has run for %(seconds).0f s, running=%(running)d "
+            "unsettled=%(unsettled)d"
         ),
     ),
     telemetry.HandlersRecovered: (
@@ -167,7 +167,7 @@ _LINES: dict[type[Event], _Line] = {
     telemetry.ReadingPaused: (
         _consumer,
         DEBUG,
-        "reading paused: %(name)s, %(unsettled)d sessions unsettled",
+        "reading paused: %(name)s unsettled=%(unsettled)d",
     ),
     telemetry.ConsumerStopped: (
         _consumer,
