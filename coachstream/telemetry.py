@@ -56,10 +56,7 @@ class RetryScheduled(Event, frozen=True, kw_only=True):
 
 
 class LimitLowered(Event, frozen=True, kw_only=True):
-    """A 429 was received: all requests under this rate limit wait ``delay`` seconds.
-
-    After that, they are sent at a lower rate.
-    """
+    """A 429 was received: all requests wait ``delay`` seconds, then go on at a lower rate."""
 
     route: str
     """Method and path of the request that got the 429."""

@@ -201,8 +201,7 @@ async def _use_library(
         async for page in _until_caught_up(stream):
             for session in page.sessions:
                 handle(session)
-            unsettled = counted(len(page.sessions), "session")
-            view.print(f"   {unsettled} not settled before the restart")
+            view.print(f"   not settled before the restart: {len(page.sessions)}")
     return handled
 
 
