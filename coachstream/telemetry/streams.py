@@ -1,87 +1,9 @@
-"""Events: what happens inside, as frozen values that are passed to one callable, the observer.
-
-An event that announces a wait is emitted before the wait, so that it shows what is still waiting.
-"""
+"""Events of streams, stores and consumers."""
 
 from datetime import datetime
 
-from .errors import CoachStreamError, MalformedSessionError
-from .event import Event as Event  # noqa: PLC0414  # public here, too
-from .event import Observer as Observer  # noqa: PLC0414  # public here, too
-from .event import guarded as guarded  # noqa: PLC0414  # public here, too
-
-
-class RequestStarted(Event, frozen=True, kw_only=True):
-    """A request is about to be sent."""
-
-    route: str
-    """Method and path."""
-    attempt: int
-    """1 for the first try."""
-
-
-class RequestFinished(Event, frozen=True, kw_only=True):
-    """A complete response was received, with any status."""
-
-    route: str
-    """Method and path."""
-    attempt: int
-    """1 for the first try."""
-    status: int
-    seconds: float
-    """From sending the request to the last byte of the response."""
-    size: int
-    """Bytes of the body, decompressed."""
-    request_id: str | None
-    """The id that Samsara's support asks for."""
-    from_cache: bool = False
-    """Whether it had been stored in a cache, so that it need not be the server's latest."""
-
-
-class CacheNoticed(Event, frozen=True, kw_only=True):
-    """From now on, responses come from a cache (of an aiohttp session of yours, or a proxy)."""
-
-    route: str
-
-
-class RetryScheduled(Event, frozen=True, kw_only=True):
-    """A try failed; the next one follows in ``delay`` seconds."""
-
-    route: str
-    """Method and path."""
-    attempt: int
-    """The try that failed; 1 for the first."""
-    delay: float
-    error: CoachStreamError
-
-
-class LimitLowered(Event, frozen=True, kw_only=True):
-    """A 429 was received: all requests wait ``delay`` seconds, then go on at a lower rate."""
-
-    route: str
-    """Method and path of the request that got the 429."""
-    delay: float
-    pace: float
-    """The share of the full rate that is now used. It slowly rises back to 1."""
-
-
-class Throttled(Event, frozen=True, kw_only=True):
-    """A request waits ``delay`` seconds at the rate limiter, because of an earlier 429."""
-
-    route: str
-    """Method and path."""
-    delay: float
-
-
-class TokenRenewed(Event, frozen=True, kw_only=True):
-    """After a 401, the token provider was called again and returned another token."""
-
-
-class TokenTrimmed(Event, frozen=True, kw_only=True):
-    """The token ended with a line break, which was left out."""
-
-    source: str
-    """Where the token is from, such as ``SAMSARA_API_TOKEN``."""
+from ..errors import MalformedSessionError
+from ..event import Event
 
 
 class PageRead(Event, frozen=True, kw_only=True):
@@ -129,12 +51,6 @@ class ShortPollInterval(Event, frozen=True, kw_only=True):
     """The given poll interval, in seconds, is below the documented minimum of five."""
 
     poll_interval: float
-
-
-class PlainHttp(Event, frozen=True, kw_only=True):
-    """A client was made with ``allow_http=True`` whose token leaves this machine in clear."""
-
-    host: str
 
 
 class CursorAging(Event, frozen=True, kw_only=True):
