@@ -44,8 +44,6 @@ class ConsumerTasks:
 
     async def _run(self, work: Work) -> None:
         try:
-            # An eager task factory would otherwise run it inside of whatever starts it.
-            await self._runtime.clock.sleep(0)
             await work()
         except asyncio.CancelledError:
             if not self.cancelled and asyncio.current_task() not in self._stopped:

@@ -120,9 +120,11 @@ class Workers:
             worker.add_done_callback(self._worker_ended)
 
     async def _work(self) -> None:
-        self._starting = False
         worker, caller = asyncio.current_task(), self._tasks.caller
         assert worker is not None
+        if worker not in self._workers:  # a factory of eager tasks runs it inside of its starter
+            await self._clock.sleep(0)
+        self._starting = False
         cancellations = self._tasks.cancellations
         context = contextvars.copy_context()
         self._holds_the_loop()
