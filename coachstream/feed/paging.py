@@ -64,7 +64,6 @@ class Pager:
         self._marks: deque[Hashable] = deque(maxlen=_REMEMBERED)
         self._empties = 0
         self._repeats = 0
-        self._always_says_more = False  # this server says "more" when there is no more
         self._stuck = False  # it said "more" and led nowhere
 
     def take(self, page: Page) -> tuple[Entry, ...]:
@@ -142,15 +141,12 @@ class Pager:
         if self._bounded:
             return 0.0  # its end comes the sooner
         if new:
-            self._empties, self._always_says_more = 0, False
+            self._empties = 0
             return 0.0
         # An empty page is not the end, but a feed that always says "more" must not eat the limit.
         self._empties += 1
-        if self._always_says_more:
-            return self._poll_interval
         doublings = self._empties - _FREE_EMPTIES - 1
         if doublings < 0:
             return 0.0
         share = _FIRST_PAUSE * 2.0 ** min(doublings, 10)
-        self._always_says_more = share >= 1
         return self._poll_interval * min(1.0, share)

@@ -298,8 +298,8 @@ MUTATIONS = (
     Mutation(
         "sessions end the suspicion of a feed that always says more",
         "feed/paging",
-        "            self._empties, self._always_says_more = 0, False",
-        "            self._empties = 0",
+        "            self._empties = 0\n            return 0.0",
+        "            return 0.0",
         ("tests/feed/test_paging.py",),
     ),
     Mutation(

@@ -175,6 +175,16 @@ def test_the_demo_stops_on_a_signal(number, code):
 # emulate
 
 
+def test_an_emulator_that_other_machines_can_reach_says_so_and_how_this_one_does():
+    everywhere = "0.0.0.0"  # noqa: S104  # that is the point
+    server = start("emulate", "--host", everywhere, "--port", "0", "--sessions", "0")
+    assert server.stdout is not None
+    server.stdout.readline()
+    assert "--base-url http://127.0.0.1:" in server.stdout.readline()
+    server.send_signal(signal.SIGTERM)
+    assert finish(server) == (143, "", "Warning: other machines can connect to it.\n")
+
+
 def test_a_port_in_use_is_reported_in_one_line(url):
     code, out, err = run("emulate", "--port", url.rpartition(":")[2])
     assert (code, out) == (1, "")

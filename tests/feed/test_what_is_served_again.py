@@ -11,6 +11,7 @@ from coachstream import CoachingSession, CursorLoopError, consume
 from coachstream.checkpoints import MemoryStore
 from coachstream.emulator import Profile, World
 from coachstream.emulator.render import session_bytes
+from coachstream.feed.versions import VersionSet, all_stored
 from coachstream.wire import pages
 from tests.support.emulated import LONG_AGO, feed, key, keys, unlimited
 from tests.support.versions import decoded, identity_of
@@ -102,6 +103,20 @@ def test_events_and_external_ids_make_no_other_version():
     assert with_events > 10
     digests = {decoded(version).content_digest for version in world.record.every}
     assert len(digests) > 0.9 * len(world.versions()), "a few changes change nothing"
+
+
+def test_of_two_versions_with_one_key_the_one_that_came_is_expected_no_more():
+    world = quiet(times="seconds")
+    name = world.add_session()
+    world.annotate(name, "x")
+    one, two = map(decoded, world.record.sessions[name].versions)
+    for known in ([one, two], all_stored([one, two])):
+        expected = VersionSet(known)
+        expected.discard([one])
+        assert one not in expected
+        assert two in expected
+        expected.discard([two])
+        assert not expected
 
 
 # What comes again
