@@ -184,16 +184,16 @@ class Recorder:
 
     def claimed(self, position: Position) -> set[Identity]:
         """Return the served versions that a position claims are settled."""
-        settled = settled_in(position, self.emulator.world.record.every, self._identify)
+        settled = settled_in(position, self.emulator.world.record.sessions, self._identify)
         if position.cursor is None and position.query == position.origin:
             return settled
         served = {one for request in self.emulator.requests for one in request.served}
         # A version that was superseded before it was handled can't be served any more.
-        every = self.emulator.profile.versions == "every"
+        every, is_before = self.emulator.profile.versions == "every", before(position)
         return settled | {
             self._identify(version)
             for version in self.emulator.world.record.every
-            if is_before(version, position)
+            if is_before(version)
             and version.key in served
             and (every or version.superseded is None)
         }
@@ -228,15 +228,22 @@ def _rising(started: list[Identity], places: Mapping[Identity, list[int]]) -> bo
     return True
 
 
-def is_before(version: Version, position: Position) -> bool:
+def before(position: Position) -> Callable[[Version], bool]:
     """Return whether a version lies before a position's cursor, or before its whole query."""
     query = Query.from_wire(position.query)
-    if version.updated < to_ms(query.start):
-        return True
-    if position.cursor is None or (query.end is not None and version.updated >= to_ms(query.end)):
-        return False
-    last = json.loads(b64decode(position.cursor.partition(SEPARATOR)[2]))[0]
-    return bool(version.stamp <= last)
+    first, end = to_ms(query.start), None if query.end is None else to_ms(query.end)
+    last = None
+    if position.cursor is not None:
+        last = json.loads(b64decode(position.cursor.partition(SEPARATOR)[2]))[0]
+
+    def is_before(version: Version) -> bool:
+        if version.updated < first:
+            return True
+        if last is None or (end is not None and version.updated >= end):
+            return False
+        return bool(version.stamp <= last)
+
+    return is_before
 
 
 class RecordingStore(MemoryStore):

@@ -11,7 +11,7 @@ from coachstream.feed.reader import OVERLAP
 from coachstream.feed.recent import RECENT
 from coachstream.wire import pages
 from coachstream.wire.query import Query
-from tests.guarantees.histories import Recorder, is_before
+from tests.guarantees.histories import Recorder, before
 from tests.simulate.journal import Journal, normalised
 from tests.simulate.plan import Plan, SubjectPlan
 from tests.support.versions import Identity, identity, identity_of, settled_in
@@ -57,10 +57,8 @@ class Checker(Recorder):
 
     def claimed(self, position: Position) -> set[Identity]:
         """Return the versions that a position claims are settled."""
-        return settled_in(position, self.emulator.world.record.every) | {
-            identity_of(version)
-            for version in self.expected_versions()
-            if is_before(version, position)
+        return settled_in(position, self.emulator.world.record.sessions) | {
+            identity_of(version) for version in filter(before(position), self.expected_versions())
         }
 
     @property
@@ -113,22 +111,19 @@ class Checker(Recorder):
             self._journal.violation(
                 "no checkpoint claims what was not settled", sorted(false_claims)
             )
-        most = self.settled_limit(position)
-        if len(position.settled) > most or len(position.recent) > RECENT:
-            sizes = len(position.settled), most, len(position.recent)
-            self._journal.violation("a checkpoint stays small", sizes)
-
-    def settled_limit(self, position: Position) -> int:
-        """Return the most keys beyond its cursor that a position may hold."""
         open_at_most = self._plan.page_size[1] + (
             self._subject.max_unsettled if self._subject.interface == "consume" else 0
         )
-        # Following reads again the overlap, and everything when the cursor is empty.
+        most = open_at_most + 2 * self._plan.page_size[1]
+        beyond = len(position.settled) - most
+        if (beyond > 0 and beyond > self._read_again(position)) or len(position.recent) > RECENT:
+            sizes = len(position.settled), most, len(position.recent)
+            self._journal.violation("a checkpoint stays small", sizes)
+
+    def _read_again(self, position: Position) -> int:
+        """Return how many versions following reads again: the overlap, or all without a cursor."""
         overlap = Query.from_wire(position.query).start - OVERLAP
-        beyond = sum(
-            version.stamp >= to_ms(overlap) for version in self.emulator.world.record.every
-        )
-        return open_at_most + 2 * self._plan.page_size[1] + beyond
+        return sum(1 for _ in self.emulator.world.record.every.after(to_ms(overlap) - 1))
 
     def check_order(self) -> None:
         """Check the order in which handling started."""

@@ -15,6 +15,9 @@ from coachstream.testing import FastForwardLoop
 
 T = TypeVar("T")
 
+_STEP = 1e-6
+"""Seconds per iteration, as in the test kit: rounded timers of aiolimiter must fall due."""
+
 _numbers = itertools.count()
 
 
@@ -29,6 +32,21 @@ class NumberedTask(asyncio.Task[Any]):
         return self._number
 
 
+class _Loop(FastForwardLoop):
+    """A loop of a world without sockets and threads: nothing is asked of the system."""
+
+    call_soon = asyncio.SelectorEventLoop.call_soon
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._jumping.select = self._jump  # type: ignore[method-assign]  # on purpose
+
+    def _jump(self, timeout: float | None = None) -> list[Any]:
+        assert timeout is not None, "there is a timer at least, that of the run's time limit"
+        self._jumping.now += _STEP + timeout
+        return []
+
+
 def _create_task(
     loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **more: Any
 ) -> asyncio.Task[Any]:
@@ -41,7 +59,7 @@ def run(
     """Run on virtual time, and collect garbage only where the run calls for it."""
     global _numbers  # noqa: PLW0603  # a run must not depend on the runs before
     _numbers = itertools.count()
-    with _without_automatic_gc(), asyncio.Runner(loop_factory=FastForwardLoop) as runner:
+    with _without_automatic_gc(), asyncio.Runner(loop_factory=_Loop) as runner:
         loop = runner.get_loop()
         loop.set_task_factory(_create_task)  # type: ignore[arg-type]  # it accepts any arguments
         loop.set_exception_handler(lambda _, context: on_error(context))

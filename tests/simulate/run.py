@@ -23,6 +23,7 @@ from tests.simulate.network import Connector, Network
 from tests.simulate.plan import Ending, Plan, draw
 from tests.simulate.subjects import Subject
 from tests.support.emulated import TOKEN
+from tests.support.versions import decoded, identity_of
 from tests.support.virtual_time import pass_time
 
 LIMITS = {"/coaching/sessions/stream": 5, "/coaching/driver-coach-assignments": 10}
@@ -65,6 +66,8 @@ def simulate(seed: int, trace_length: int = TRACE_LENGTH) -> Outcome:
         seconds = asyncio.get_running_loop().time()
 
     loop.run(work, lambda context: journal.violation("the event loop reports no error", context))
+    for known in (decoded, identity_of):
+        known.cache_clear()  # these versions would keep their worlds alive
     return Outcome(
         seed=seed,
         plan=plan,
@@ -190,13 +193,14 @@ class _Run:
     async def _wait(self, length: float | None, tasks: list[asyncio.Task[None]]) -> None:
         now = asyncio.get_running_loop().time
         end = now() + length if length is not None else None
-        begin = max(now(), self._plan.faults_end * 1.02)
+        faults_over = 1.02 * self._plan.faults_end
+        begin = max(now(), faults_over)
         while not all(task.done() for task in tasks[: len(self._subjects)]):
             if end is not None and now() >= end:
                 return
-            if end is None and now() >= 1.02 * self._plan.faults_end and self._all_done:
+            if end is None and now() >= faults_over and self._all_done:
                 return
-            if end is None and now() >= begin + self._time_limit:
+            if end is None and now() >= begin and now() >= begin + self._time_limit:
                 missing = [len(one.checker.missing) for one in self._subjects]
                 self._journal.violation("it never stalls", f"{missing} missing")
                 return
@@ -213,7 +217,7 @@ class _Run:
     @property
     def _time_limit(self) -> float:
         """Seconds after the last fault within which all sessions must be handled."""
-        versions = len(self._context.emulator.world.versions())
+        versions = len(self._context.emulator.world.record.every)
         polls = max(one.poll_interval for one in self._plan.subjects)
         work = max(one.handling_seconds for one in self._plan.subjects) * versions
         if self._plan.profile.empty_pages:

@@ -3,12 +3,11 @@
 Two versions may have one key, so a test that counts keys would not see that one of them is lost.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from coachstream import CoachingSession, Position
-from coachstream.emulator.history import Version
+from coachstream.emulator.history import Session, Version
 from coachstream.emulator.render import session_bytes
 from coachstream.wire import pages
 from tests.support.emulated import key
@@ -46,17 +45,16 @@ def identity_of(version: Version) -> Identity:
 
 def settled_in(
     position: Position,
-    versions: Iterable[Version],
+    sessions: Mapping[str, Session],
     identify: Callable[[Version], Identity] = identity_of,
 ) -> set[Identity]:
     """Return the versions that a position says are settled beyond its cursor."""
-    by_key: defaultdict[tuple[str, str], list[Version]] = defaultdict(list)
-    for version in versions:
-        by_key[version.key].append(version)
     settled: set[Identity] = set()
     digests = position.digests or ("",) * len(position.settled)
     for (name, moment), digest in zip(position.settled, digests, strict=False):
-        same_key = by_key[name, moment.isoformat(timespec="milliseconds")[:23] + "Z"]
+        key = name, moment.isoformat(timespec="milliseconds")[:23] + "Z"
+        versions = sessions[name].versions if name in sessions else []
+        same_key = [one for one in versions if one.key == key]
         # One that could not be read has a digest of its own, and says nothing about the others.
         exactly = [one for one in same_key if digest in {"", decoded(one).content_digest}]
         settled.update(map(identify, exactly))
