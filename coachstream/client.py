@@ -126,12 +126,12 @@ class Client:
     async def aclose(self) -> None:
         """Save positions, cancel what runs and close our connections; twice is harmless.
 
-        A task that waits for a session or a call gets `ClosedError`. A token provider that is
-        running may finish. All is closed at the same time, and within eleven seconds, whatever
-        hangs. A cancellation meanwhile is raised when it is over.
+        A task that waits for a session or a call gets `ClosedError`. A running token provider may
+        finish. Closing takes at most eleven seconds, even if something hangs. If the task that
+        closes the client is cancelled meanwhile, the cancellation is raised afterwards.
 
         Raises:
-            Exception: what the first stream that could not be saved raised.
+            Exception: the error of the first stream whose position could not be saved.
         """
         async with cancellation_first():
             closers = [*self._streams.closers, self._disconnect]

@@ -30,8 +30,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Maximum tries of one call or one handler, the first included. Streams do not count tries."""
     give_up_after: float | timedelta | None = None
     """A stream or a call gives up when it has failed for this time, counted from its first failure
-    after a success. None: a stream never does, and a call when its ``attempts`` are used up, or
-    would take longer than time-outs and ``max_delay`` alone can make them."""
+    after a success. None: a stream never gives up; a call gives up when its ``attempts`` are used
+    up, or when it would take longer than that many time-outs and ``max_delay`` together."""
     first_delay: float | timedelta = 0.5
     """Ceiling of the delay after the first try."""
     max_delay: float | timedelta = 30.0

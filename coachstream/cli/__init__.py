@@ -1,7 +1,7 @@
 """The command line: a demo, a local server to test against, and the feed as lines of JSON.
 
-It may import the public names, ``emulator``, ``http``, ``observers``, ``sessions``, ``telemetry`` and
-the modules at the top; only ``__main__`` imports it. Each command has its own module.
+It may import the public names, ``emulator``, ``http``, ``observers``, ``sessions``, ``telemetry``
+and the modules at the top; only ``__main__`` imports it. Each command has its own module.
 """
 
 from coachstream import __version__

@@ -20,12 +20,12 @@ from coachstream.emulator import (
 )
 
 FORMS = """\
-  serve:COUNT         respond normally, so many times (default: 1)
+  serve:COUNT         respond normally, this many times (default: 1)
   STATUS:SECONDS      an error, 400 to 599, with this Retry-After (none)
   hang_up             close the connection without a response
-  cut_short:BYTES     break off after so much of the body (20)
-  stall:SECONDS       send half of the body, and break off so late (3600)
-  slow:SECONDS        respond so late (5)
+  cut_short:BYTES     send this much of the body, then close (20)
+  stall:SECONDS       send half of the body, and wait before closing (3600)
+  slow:SECONDS        respond after this time (5)
   garble              send what is not JSON
   empty_page          send a page without sessions that is not the last one
   malformed_session   send a first session that can't be decoded

@@ -36,8 +36,8 @@ FOR_RESUMING = ("since", "until", "after")
     show_default=True,
     callback=parse_time,
     help=(
-        "Start with changes since this time: so long ago, such as 7d, 12h, 30m or 90s; today, "
-        "yesterday or a date (from midnight UTC); or such as 2026-03-01T08:00:00Z."
+        "Start with changes since then: 7d, 12h, 30m or 90s ago; today, yesterday or a date such "
+        "as 2026-03-01 (midnight UTC); or a time such as 2026-03-01T08:00:00Z."
     ),
 )
 @click.option(
@@ -80,7 +80,9 @@ FOR_RESUMING = ("since", "until", "after")
     help=f"Use this server, such as an emulator.  [env var: {address.VARIABLE}]",
 )
 @click.option(
-    "--allow-http", is_flag=True, help="Let others on the way to the server see the token."
+    "--allow-http",
+    is_flag=True,
+    help="Allow plain HTTP, which shows the token to everyone on the way.",
 )
 @click.option(
     "--ca-file",
@@ -88,7 +90,7 @@ FOR_RESUMING = ("since", "until", "after")
     type=click.Path(exists=True, dir_okay=False),
     envvar=CA_VARIABLE,
     show_envvar=True,
-    help="Trust the certificate authorities in this file (PEM), too.",
+    help="Also trust the certificate authorities in this PEM file.",
 )
 @click.option("--api-version", metavar="VERSION", help="Version of the API, such as 2025-06-11.")
 @click.option("-v", "--verbose", count=True, help="Log more to stderr; -vv logs everything.")
@@ -114,9 +116,9 @@ def command(
 ) -> None:
     """Write sessions to stdout as they change, one line of JSON each.
 
-    Each line is the server's own JSON, complete; what is no JSON is written as a JSON string.
-    Without --until, the command runs until Ctrl-C or until the reader of its output is gone. Logs
-    go to stderr, and so does the command to continue with after Ctrl-C.
+    Each line is a session's JSON as the server sent it. A session that is not valid JSON is
+    written as a JSON string. Without --until, the command runs until Ctrl-C or until the reader of
+    its output is gone. Logs go to stderr. So does, after Ctrl-C, the command to continue with.
 
     The token is read only from the environment variable SAMSARA_API_TOKEN: on a command line,
     everyone who can list processes could see it. Proxies are taken from HTTPS_PROXY and NO_PROXY.

@@ -56,23 +56,23 @@ async def consume(
 ) -> Report:
     """Pass each session to ``handler``, and save in ``store`` how far that has come.
 
-    Every version that the stream serves is handled at least once, whatever crashes and whenever.
+    Every version that the stream serves is handled at least once, even if the process crashes.
     The sessions of one ``key`` (by default the driver) are handled one at a time and in order.
 
-    It returns when the stream ends, or when you close it with ``stream.aclose()``; running
-    handlers then have ``drain_timeout`` to finish. If ``consume`` is cancelled, no handler begins
-    any more, and running ones are cancelled: once, and again if they have not ended after five
-    seconds. Progress is saved in each case, and unsettled sessions are delivered again.
+    ``consume`` returns when the stream ends, or when you close it with ``stream.aclose()``; running
+    handlers then have ``drain_timeout`` to finish. If ``consume`` is cancelled, no more handlers
+    start, and running handlers are cancelled; one that has not ended after five seconds is
+    cancelled a second time. Progress is saved in each case, and the next run delivers unsettled
+    sessions again.
 
-    Handlers that never wait let the event loop do other work every few milliseconds.
+    Even between handlers that never wait, the event loop does other work every few milliseconds.
 
     Args:
         stream: A stream from which nothing has been read; or, for pages of any other origin, a
             function that is given the saved `Position` and returns an async iterable of the pages
             after its ``cursor``, or of all of them if that is None.
-        handler: An async function of a session, or any that returns an awaitable. Each call sees
-            the context variables of this call of ``consume``, and none that another handler has
-            set.
+        handler: An async function of a session, or any function that returns an awaitable. Each
+            handler call has its own copy of the context variables of the ``consume`` call.
         name: The name of the saved position. A second consumer with this name is stopped.
         store: A URL (``"sqlite:state.db"``), a store of `coachstream.checkpoints`, or a mapping.
         concurrency: How many handlers may run at once.
@@ -83,13 +83,13 @@ async def consume(
             at one second.
         ledger: Where skipped and parked sessions are kept; needed to park. While it fails, it is
             asked again, as the store is; that session stays unsettled meanwhile.
-        failure_ratio: The share of the last 50 sessions, or of those since the start, that may be
-            skipped or parked, five in any case at the start. Beyond it the consumer stops, because
-            more than these sessions must be wrong.
+        failure_ratio: The share of the last 50 sessions (at the start: of all so far) that may be
+            skipped or parked; the first five always may. If more fail, the consumer stops, because
+            the cause is probably not the sessions.
         max_unsettled: Reading pauses when so many sessions wait to be settled.
         max_unsettled_bytes: Reading pauses when their pages have so many bytes.
-        drain_timeout: How long running handlers may take when the consumer is to stop, in seconds
-            or as a ``timedelta``.
+        drain_timeout: How long running handlers may take when the consumer stops, in seconds or as
+            a ``timedelta``.
         observer: Called with every event; None logs them.
         clock: Where time comes from; for tests.
         random: Where jitter comes from; for tests.

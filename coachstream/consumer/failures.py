@@ -70,7 +70,9 @@ class Failures:
         runtime: Runtime,
     ) -> None:
         if on_failure is OnFailure.PARK and ledger is None:
-            raise InvalidArgumentError("ledger", "is needed to park in, such as FileLedger(path)")
+            raise InvalidArgumentError(
+                "ledger", 'on_failure="park" needs one, such as FileLedger(path)'
+            )
         if ledger is not None:
             instance_with("ledger", ledger, "add", "remove", "list")
         self._name = name

@@ -33,9 +33,9 @@ class FailedSession(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts in all."""
     failed_at: datetime
     raw: str
-    """The session's JSON: its own with ``keep_raw=True``, or else what was decoded of it."""
+    """The session's JSON: as received with ``keep_raw=True``, otherwise what was decoded of it."""
     has_own_json: bool = True
-    """Whether ``raw`` is the session's own JSON, so that a replay hands it over, too."""
+    """Whether ``raw`` is the JSON as received; a replay then passes it on as ``session.raw``."""
 
     @property
     def key(self) -> tuple[str, str]:

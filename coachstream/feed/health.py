@@ -45,13 +45,13 @@ class StreamState(StrEnum):
     IDLE = "idle"
     """It has caught up and waits before the next poll."""
     THROTTLED = "throttled"
-    """It waits because the server told us to slow down."""
+    """It waits because the server has refused a request with a 429."""
     RETRYING = "retrying"
     """The last request, load or save failed, or the ledger did, and the next try is scheduled or
     under way."""
     STALLED = "stalled"
-    """What it does should long have ended: something is wrong that no error has shown. This may be
-    a store, a callback, or a consumer's handlers."""
+    """Something takes much longer than it should, although there was no error: a request, a store,
+    a callback, or a consumer's handler."""
     STOPPED = "stopped"
     """It has reached its end time, was closed, or failed. What was read may still be handled."""
 
@@ -68,8 +68,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """Since the server gave the cursor of the stream's position; cursors live 30 days. None: there
     is no cursor yet, or it was given as ``after``."""
     lag: float | None
-    """From the latest ``updated_at_time`` you have settled to now; None: nothing is settled yet.
-    It grows while the feed is quiet: read it together with the state."""
+    """From the latest ``updated_at_time`` that you have settled to now; None: nothing is settled
+    yet. It also grows while the feed is quiet, so read it together with the state."""
     failures: int
     """Requests that failed since the last good response, and tries of the store or the ledger that
     failed since it last worked."""

@@ -122,7 +122,7 @@ class Pager:
             first, last = page.entries[0], page.entries[-1]
             mark = page.end_cursor, len(page.entries), key_of(first), key_of(last)
             if mark in self._marks:
-                raise CursorLoopError(f"cursor {page.end_cursor!r} came before, with this page")
+                raise CursorLoopError(f"the server repeats cursor {page.end_cursor!r} and its page")
             self._marks.append(mark)
         repeats = self._repeats + 1 if seen and not new else 0
         stuck = not (moved or new)
@@ -131,7 +131,7 @@ class Pager:
         same_page = stuck and page.end_cursor != "" and seen and all(e in self._seen for e in seen)
         if same_page or (self._bounded and (repeats == _REPEATS or (stuck and self._stuck))):
             raise CursorLoopError(
-                f"cursor {page.end_cursor!r} leads nowhere new, and the server says there is more"
+                f"cursor {page.end_cursor!r} leads to nothing new, but the server reports more"
             )
         self._repeats, self._stuck = repeats, stuck
 

@@ -197,7 +197,7 @@ class ParallelReader:
         read.reader = self._open_reader(read.window)  # which asks for that page again
         read.repeats = True
         raise CursorLoopError(
-            "the server answers for different times with the same page, as if they were not given"
+            "the server returns the same page for different times, as if it ignored startTime"
         )
 
     async def _gave_back(self, read: _WindowRead, reading: Reading) -> bool:

@@ -226,7 +226,7 @@ class PageReader:
         if often and now - self._refusals[0] < DAY:
             raise CursorExpiredError(
                 f"{EXPIRIES_A_DAY} cursors expired within a day, and now another ({reason}): "
-                "something else is wrong"
+                "the cause must be something else"
             )
         self._futile = self._again_in_vain
         self._refusals.append(now)
@@ -235,7 +235,9 @@ class PageReader:
     def _restart(self, query: Query, reason: str, *, refused: bool = False) -> None:
         self._refusal = self._trial = None
         if self._on_expired == "raise":
-            raise CursorExpiredError(f"the cursor has expired ({reason}), and on_expired is raise")
+            raise CursorExpiredError(
+                f'the cursor has expired ({reason}), and on_expired="raise" was given'
+            )
         if refused:
             self._count_refusal(reason)
         known = self._pager.remembered

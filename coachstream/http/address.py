@@ -64,7 +64,7 @@ def _checked(base_url: str, *, allow_http: bool) -> URL:
         raise InvalidArgumentError(
             "base_url",
             f"plain HTTP would show the token to everyone between here and {url.host}; use https, "
-            "or if you trust the network in between, such as one of containers, allow_http=True",
+            "or allow_http=True if you trust that network, such as one between containers",
         )
     return url
 

@@ -85,7 +85,7 @@ class Limiter:
         if self._loop is not None and self._loop.is_running():
             raise InvalidArgumentError(
                 "rate_limits",
-                "another event loop is using them; clients on different loops can't share limits",
+                "another event loop uses this object; clients on different loops can't share it",
             )
         self._loop = loop
         self._queue = anyio.Lock(fast_acquire=True)
@@ -174,8 +174,8 @@ class SlotWatch:
 class RateLimits:
     """Requests per second; None: unlimited.
 
-    Several clients given one object share its limits, if they are on one event loop. None is for
-    servers of your own: Samsara enforces its limits.
+    Clients on one event loop that are given the same object share its limits. None is for servers
+    of your own: Samsara enforces its limits.
 
     Raises:
         InvalidArgumentError: a rate is not a positive number.

@@ -95,9 +95,9 @@ _LINES: dict[type[Event], _Line] = {
     telemetry.CallOverdue: (
         _feed,
         WARNING,
-        "call overdue: %(what)s, not returned for %(seconds).0f s",
+        "call overdue: %(what)s has not returned for %(seconds).0f s",
     ),
-    telemetry.CallReturned: (_feed, INFO, "call returned: %(what)s, after %(seconds).0f s"),
+    telemetry.CallReturned: (_feed, INFO, "call returned: %(what)s returned after %(seconds).0f s"),
     telemetry.CursorAging: (
         _feed,
         WARNING,
@@ -162,7 +162,7 @@ _LINES: dict[type[Event], _Line] = {
     telemetry.HandlersRecovered: (
         _consumer,
         INFO,
-        "handlers recovered: %(name)s, after %(seconds).0f s",
+        "handlers recovered: %(name)s, stalled for %(seconds).0f s",
     ),
     telemetry.ReadingPaused: (
         _consumer,

@@ -63,8 +63,8 @@ class Revisions:
         later = saves[saves.index(ours[-1]) + 1 :]
         if any(one.in_transaction for one in later) and later[-1].position != hash(position):
             raise SaveRolledBackError(
-                f"a transaction with a save of {self._name!r} in it was rolled back, and more has "
-                "been settled since: begin a new stream, which delivers that again"
+                f"your transaction was rolled back with the position of {self._name!r}, and more "
+                "was settled after it: start a new stream, which delivers those sessions again"
             )
         self._saves = deque(saves[: len(saves) - len(later)], maxlen=REMEMBERED)
         self.current = ours[-1].revision

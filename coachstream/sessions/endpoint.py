@@ -111,7 +111,9 @@ class Sessions:
         if name is not None and store is None:
             raise InvalidArgumentError("store", "the name needs a store for the saved position")
         if name is not None and cursor is not None:
-            raise InvalidArgumentError("after", "the store has the position; give one of both")
+            raise InvalidArgumentError(
+                "after", "the store holds the position: use either after, or name and store"
+            )
         one_of("on_expired", on_expired, get_args(OnExpired))
         one_of("settle", settle, get_args(Settle))
         if on_malformed is not None:

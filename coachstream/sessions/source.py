@@ -271,9 +271,11 @@ class StreamSource:
         ``on_close`` is called when somebody closes the stream, which also ends the loading.
         """
         if self.checkpointer is not None:
-            raise InvalidArgumentError("stream", "give name and store to consume(), not to it")
+            raise InvalidArgumentError(
+                "stream", "pass name and store to consume(), not to the stream"
+            )
         if self.used or self.closed:
-            raise InvalidArgumentError("stream", "it is begun already; make a new one")
+            raise InvalidArgumentError("stream", "this stream is already in use; create a new one")
         self.used = True
         self._on_close = on_close
         self._saved_by = checkpointer

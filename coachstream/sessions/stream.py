@@ -18,21 +18,22 @@ class SessionStream:
     """Coaching sessions, one version after another, in the server's order.
 
     Loop over it: ``async for session in stream``. A session counts as settled when the loop asks
-    for the next one, or when `ack` returns; with ``settle="ack"`` only the latter. If you leave the
-    loop early, by ``break`` or by an exception, the current session is not settled, and `position`
-    says so. If you put a time-out around ``anext``, the page is still fetched, and the next
-    ``anext`` uses it: nothing is lost or repeated.
+    for the next one, or when `ack` returns; with ``settle="ack"`` only when `ack` returns. If you
+    leave the loop early, by ``break`` or by an exception, the current session is not settled. If
+    you put a time-out around ``anext``, the page is still fetched, and the next ``anext`` uses it:
+    nothing is lost or repeated.
 
-    One loop at a time may read a stream. When a newer one begins, the older gets `StreamInUseError`
-    for its next step, and what it has in hand is delivered to the newer one again. To handle many
-    sessions at once, use `consume`.
+    One loop at a time may read a stream. When a newer loop begins, the next step of the older one
+    raises `StreamInUseError`, and the newer loop gets the older one's current session again. To
+    handle many sessions at once, use `consume`.
 
-    With a ``name`` and a ``store`` it resumes from the saved position. It saves once a second, when
-    it has caught up, and when it or the client is closed, or nobody holds it any more. While the
-    store fails, the stream asks it again as it asks the server, and reads no further page.
+    With a ``name`` and a ``store``, the stream resumes from the saved position. It saves its
+    position once a second, when it has caught up, when the stream or the client is closed, and when
+    the stream is garbage-collected. While the store fails, the stream retries it as it retries the
+    server, and reads no more pages.
 
-    It ends at its ``end_time`` or by `aclose`; otherwise only with an exception. After an exception
-    the next step tries again.
+    The stream ends at its ``end_time``, by `aclose`, or with an exception. After an exception, the
+    next step tries again.
     """
 
     def __init__(self, *, source: StreamSource, runtime: Runtime) -> None:
@@ -57,11 +58,11 @@ class SessionStream:
         return PageStream(self._source, self)
 
     async def ack(self, *, on: Connection | None = None) -> None:
-        """Settle all that was handed out. If there is a store, it is saved within a second.
+        """Settle all sessions delivered so far. If there is a store, that is saved within a second.
 
         With ``settle="ack"`` and a `PostgresStore`, ``on`` may be your own connection with an open
-        transaction. Then the position is saved at once, and what you wrote in the transaction and
-        the position are committed together, or neither::
+        transaction. Then the position is saved at once, as part of that transaction: your own
+        writes and the position are committed together, or neither::
 
             async for session in stream:
                 async with connection.transaction():
@@ -81,7 +82,7 @@ class SessionStream:
 
     @property
     def position(self) -> Position:
-        """How far you have come: what is settled, not what was fetched."""
+        """The position up to which sessions are settled (not: fetched)."""
         return self._source.position
 
     @property
@@ -104,9 +105,9 @@ class SessionStream:
     async def aclose(self) -> None:
         """End the stream, from any task, and save; twice is harmless. The client stays open.
 
-        The session in hand stays unsettled. A task that waits for the next session leaves its loop.
-        This takes no longer than ten seconds, whatever hangs. A cancellation meanwhile is raised
-        when it is over.
+        The current session stays unsettled. A task that waits for the next session leaves its loop.
+        Closing takes at most ten seconds, even if something hangs. If the task that closes the
+        stream is cancelled meanwhile, the cancellation is raised afterwards.
 
         Raises:
             StaleCheckpointError: another consumer has moved the checkpoint.
@@ -140,7 +141,9 @@ class SessionStream:
             InvalidArgumentError: the stream has an ``on_malformed`` or a ``settle`` of its own.
         """
         if self._source.on_malformed is not None:
-            raise InvalidArgumentError("stream", "consume() has on_failure, and not on_malformed")
+            raise InvalidArgumentError(
+                "stream", "consume() uses on_failure instead of on_malformed"
+            )
         if self._source.hand.by_ack:
-            raise InvalidArgumentError("stream", 'consume() settles by itself: leave settle="ack"')
+            raise InvalidArgumentError("stream", 'consume() settles by itself; omit settle="ack"')
         return self._source

@@ -238,7 +238,8 @@ def _as_list(argument: str, values: Iterable[str]) -> list[str]:
         raise InvalidArgumentError(argument, f"needs a list of strings, not the string {values!r}")
     if not isinstance(values, Sequence):
         raise InvalidArgumentError(
-            argument, f"needs a list or tuple, which has an order, not {type(values).__name__}"
+            argument,
+            f"needs a list or tuple, because the order counts, not {type(values).__name__}",
         )
     if not values:
         raise InvalidArgumentError(argument, "is empty; omit it for no filter")
