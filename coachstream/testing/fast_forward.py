@@ -6,7 +6,9 @@ waiting takes only as long as the work in it.
 
 import asyncio
 import functools
+import os
 import selectors
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from concurrent.futures import Executor
 from contextvars import Context
@@ -24,7 +26,7 @@ _STEP = 1e-6
 """Seconds added per iteration. aiolimiter sets timers that rounding turns into "now", and the loop
 would spin on them if its time stood still."""
 _SOCKET_GRACE = 0.0005
-"""Real seconds to wait for bytes in flight on loopback before time jumps."""
+"""Real seconds to wait for bytes in flight on loopback before time jumps, except on Linux."""
 _THREAD_GRACE = 1.0
 """Real seconds to wait for a worker thread before time jumps anyway: the thread may itself wait for
 a timer of the loop."""
@@ -45,7 +47,9 @@ class _JumpingSelector(selectors.BaseSelector):
         self.now += _STEP
         if timeout is None:
             return self._real.select(None)  # without timers, only threads or sockets go on
-        ready = self._real.select(min(timeout, self._grace()))
+        ready = self._real.select(0)
+        if not ready and timeout > 0:
+            ready = self._real.select(min(timeout, self._grace()))
         if ready or timeout <= 0:
             self.may_have_written = True
         else:
@@ -57,7 +61,14 @@ class _JumpingSelector(selectors.BaseSelector):
         if self.executor_jobs or (self.limiter is not None and self.limiter.borrowed_tokens):
             return _THREAD_GRACE
         has_sockets = len(self._real.get_map()) > 1  # one is the loop's own
-        return _SOCKET_GRACE if has_sockets and self.may_have_written else 0.0
+        if not has_sockets or not self.may_have_written:
+            return 0.0
+        if sys.platform != "linux":
+            return _SOCKET_GRACE
+        # Bytes have arrived when the call that writes them returns, or when the kernel's own
+        # thread for them has had its turn.
+        os.sched_yield()
+        return 0.0
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:  # noqa: ANN401  # as its base class
         return self._real.register(fileobj, events, data)
