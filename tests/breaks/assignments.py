@@ -68,4 +68,32 @@ MUTATIONS = (
         "self._changing.setdefault(PATH, asyncio.Lock())",
         _TESTS,
     ),
+    Mutation(
+        "a list whose cursor is not new is a loop",
+        "assignments/listing",
+        "(not cursor or cursor in self._seen_cursors)",
+        "(not cursor)",
+        ("tests/assignments/test_endpoint.py",),
+    ),
+    Mutation(
+        "a list that says more without a cursor is a loop",
+        "assignments/listing",
+        "(not cursor or cursor in self._seen_cursors)",
+        "(cursor in self._seen_cursors)",
+        ("tests/assignments/test_endpoint.py",),
+    ),
+    Mutation(
+        "another driver's coach denies nothing",
+        "assignments/endpoint",
+        " if one.driver.driver_id == driver_id]",
+        "]",
+        ("tests/assignments/test_endpoint.py",),
+    ),
+    Mutation(
+        "a change is not said to be made when the client is closed meanwhile",
+        "assignments/endpoint",
+        "        except ClosedError:\n            raise\n        except CoachStreamError",
+        "        except CoachStreamError",
+        ("tests/assignments/test_endpoint.py",),
+    ),
 )

@@ -85,4 +85,20 @@ MUTATIONS = (
         "            pass\n",
         ("tests/cli/test_emulate.py",),
     ),
+    Mutation(
+        "an emulator that others can reach says so",
+        "cli/emulate",
+        '        click.echo("Warning: other machines can connect to it.", err=True)\n',
+        "",
+        ("tests/cli/test_commands.py",),
+        "test_an_emulator_that_other_machines_can_reach_says_so_and_how_this_one_does",
+    ),
+    Mutation(
+        "a signal shows in the exit code",
+        "cli/running",
+        "        return 128 + received[0]",
+        "        return 0",
+        ("tests/cli/test_commands.py",),
+        "test_the_demo_stops_on_a_signal",
+    ),
 )

@@ -73,4 +73,25 @@ MUTATIONS = (
         "        pass  # whoever",
         ("tests/tasks/test_background.py",),
     ),
+    Mutation(
+        "a failure says more than that something else hung",
+        "tasks/supervision",
+        "    failures.sort(key=lambda failure: isinstance(failure, TimeoutError))\n",
+        "",
+        ("tests/tasks/test_supervision.py",),
+    ),
+    Mutation(
+        "a StopAsyncIteration ends no loop",
+        "tasks/supervision",
+        '        raise RuntimeError(f"{what} raised StopAsyncIteration") from stop',
+        "        raise",
+        ("tests/tasks/test_supervision.py",),
+    ),
+    Mutation(
+        "a cancellation waits for the thread's work",
+        "tasks/threads",
+        "            if not submitted.cancel():",
+        "            if False:",
+        ("tests/tasks/test_threads.py",),
+    ),
 )
