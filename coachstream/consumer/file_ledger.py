@@ -51,6 +51,7 @@ class FileLedger:
             raise InvalidArgumentError("path", f"needs the path of a file, not {str(path)!r}")
         self._worker = FileWorker(repr(self))
         self._is_listed = False  # in its directory, on the disk
+        self._may_compact = True  # whether the last attempt succeeded
         self._check_at = 0  # the size at which the file may be mostly out of date
 
     def __repr__(self) -> str:
@@ -81,19 +82,24 @@ class FileLedger:
             if new or not self._is_listed:
                 sync_directory(self._path.resolve().parent)
                 self._is_listed = True
-            if file.tell() >= self._check_at:
-                self._check_at = file.tell() + SMALL
+            size = file.tell()
+            # Whether the last one has been removed is only worth a look at a file that is small.
+            may_be_empty = line.removed and size <= 2 * SMALL and self._may_compact
+            if size >= self._check_at or may_be_empty:
+                self._check_at, self._may_compact = size + SMALL, False
                 with suppress(OSError):  # the line is on the disk; the file stays longer, no more
                     self._compact()
+                    self._may_compact = True
 
     def _compact(self) -> None:
-        """Rewrite the file if it is mostly out of date; note when to look again."""
+        """Rewrite the file if it is mostly or all out of date; note when to look again."""
         path = self._path.resolve()
         content = path.read_bytes()
         stored, damaged = _parsed(content)
         needed = b"".join(_encoded(_Line(failed)) for failed in stored)
         stale = len(content) - len(needed)
-        if stale > max(SMALL, len(needed)) and not damaged and _may_replace(path):
+        too_stale = stale > (max(SMALL, len(needed)) if stored else 0)
+        if too_stale and not damaged and _may_replace(path):
             replace_file(path, needed, mode=stat.S_IMODE(path.stat().st_mode))
             sync_directory(path.parent)
             content, stale = needed, 0
