@@ -2,7 +2,7 @@
 and crashes after which only the stored checkpoint is left.
 
 Hypothesis draws a history, it runs on virtual time, and a `Recorder` records what was served,
-handled and saved. Each promise has a test file of its own that checks the recorder.
+handled and saved. ``test_any_history.py`` checks the recorder for each promise.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ from tests.support.versions import Identity, identity, identity_of, settled_in
 from tests.support.virtual_time import LeapingClock, LoopClock, VirtualLoop, pass_time
 
 HISTORIES = int(os.environ.get("COACHSTREAM_HISTORIES", "200"))
-"""Histories per promise."""
+"""The number of histories."""
 
 many_examples = settings(
     max_examples=HISTORIES, deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -6,25 +6,15 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
 
 from coachstream import CoachingSession, Event, RateLimits, RetryPolicy, consume
 from coachstream.checkpoints import SqliteStore
 from coachstream.emulator import Emulator, World, refuse, serve
-from tests.guarantees.histories import History, Recorder, histories, many_examples, run_history
+from tests.guarantees.histories import Recorder
 from tests.support.emulated import LONG_AGO
 from tests.support.in_memory import InMemoryExchange, client_in_memory
 from tests.support.versions import identity, identity_of
 from tests.support.virtual_time import LoopClock
-
-
-@pytest.mark.timeout(900)
-@given(histories())
-@many_examples
-def test_no_run_leaves_a_task_running(history: History) -> None:
-    recorder = run_history(history)
-    assert recorder.left_running == []
-    assert recorder.handled_late == []
 
 
 class SuspensionCounter:

@@ -22,7 +22,7 @@ from tests.guarantees.consumer_process import NAME
 from tests.guarantees.histories import Recorder
 from tests.support.versions import Identity
 
-KILLS = int(os.environ.get("COACHSTREAM_KILLS", "20"))
+KILLS = int(os.environ.get("COACHSTREAM_KILLS", "12"))
 TIMEOUT = 20.0
 """Seconds to wait for a message of the process, or for its end."""
 ROOT = Path(__file__).parents[2]

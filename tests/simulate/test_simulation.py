@@ -1,4 +1,7 @@
-"""Some hundreds of simulated runs; and a broken library must be detected."""
+"""A hundred simulated runs; and a broken library must be detected.
+
+``python -m tests.simulate`` runs as many as you like.
+"""
 
 import logging
 import os
@@ -8,7 +11,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from coachstream.clock import SystemClock
 from coachstream.consumer import lanes
 from coachstream.http import rate_limit
 from coachstream.progress import frontier
@@ -16,9 +18,10 @@ from tests.simulate.plan import HARD, SOFT, STORE
 from tests.simulate.run import simulate
 from tests.simulate.summary import Summary, describe
 
-SEEDS = int(os.environ.get("COACHSTREAM_SEEDS", "300"))
-TIME_LIMIT = float("inf") if "COACHSTREAM_SEEDS" in os.environ else 25.0
-"""Seconds after which no further seed is started, unless COACHSTREAM_SEEDS is set."""
+SEEDS = range(60, 460)
+"""Some seeds before take very long."""
+LEAST_SEEDS = 100
+"""So many are run, and as many more as it takes to see every fault and subject."""
 DETECTION_SEEDS = 60
 """Seeds within which a broken library must be detected."""
 OTHERS = {
@@ -46,7 +49,7 @@ SUBJECTS = {
     *("assign", "unassign", "list"),
 }
 
-pytestmark = pytest.mark.timeout(900)  # COACHSTREAM_SEEDS may be large
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(autouse=True)
@@ -57,16 +60,14 @@ def _do_not_log_failing_observers() -> Iterator[None]:
 
 
 def test_every_promise_is_kept_whatever_fails():
-    clock, summary = SystemClock(), Summary()
-    started = clock.monotonic()
-    for seed in range(SEEDS):
+    summary = Summary()
+    for count, seed in enumerate(SEEDS):
+        all_seen = {*summary.faults} >= FAULTS and {*summary.subjects} >= SUBJECTS
+        if count >= LEAST_SEEDS and all_seen:
+            break
         outcome = simulate(seed)
         summary.add(outcome)
         assert not outcome.violations, describe(outcome)
-        # A slow machine takes longer, so that every fault and subject is seen.
-        all_seen = {*summary.faults} >= FAULTS and {*summary.subjects} >= SUBJECTS
-        if all_seen and clock.monotonic() - started > TIME_LIMIT:
-            break
     assert {*summary.faults} >= FAULTS, str(summary)
     assert {*summary.subjects} >= SUBJECTS, str(summary)
 
@@ -134,7 +135,7 @@ def test_a_seed_always_gives_the_same_run():
     script = (
         "import logging; logging.disable()\n"
         "from tests.simulate.run import simulate\n"
-        "print([simulate(seed).digest for seed in range(30, 60)])"
+        "print([simulate(seed).digest for seed in range(30, 42)])"
     )
     digests = {
         subprocess.run(
