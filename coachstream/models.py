@@ -3,7 +3,7 @@
 Shapes and meanings follow Samsara's OpenAPI description of the coaching endpoints (2025-10-23) and
 the official SDK's later additions. The vendor adds fields and values without a new version
 (https://developers.samsara.com/docs/versioning), so unknown fields are ignored, and enumerations
-are plain ``str`` with the documented values as constants.
+are plain ``str`` (`enumerations`).
 
 Some fields that the API calls required are optional here, because a missing one must not stop a
 feed: ``due_at_time``, ``behaviors``, ``last_coached_time`` (a behaviour that was never coached can
@@ -12,97 +12,20 @@ hardly have one), and the times of an assignment.
 
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 
 from .brief import brief_repr
+from .enumerations import FILTER_STATUSES as FILTER_STATUSES  # noqa: PLC0414  # public here
+from .enumerations import BehaviorType as BehaviorType  # noqa: PLC0414  # likewise
+from .enumerations import CoachingType as CoachingType  # noqa: PLC0414  # likewise
+from .enumerations import EventSourceType as EventSourceType  # noqa: PLC0414  # likewise
+from .enumerations import SessionStatus as SessionStatus  # noqa: PLC0414  # likewise
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 """An aware datetime. Pages with times in another form are read leniently (`wire.lenient`): one
 without an offset is in UTC."""
-
-
-class SessionStatus:
-    """Values documented for ``CoachingSession.session_status``."""
-
-    UNKNOWN: Final = "unknown"
-    UPCOMING: Final = "upcoming"
-    COMPLETED: Final = "completed"
-    DELETED: Final = "deleted"
-
-
-FILTER_STATUSES = (SessionStatus.UPCOMING, SessionStatus.COMPLETED, SessionStatus.DELETED)
-"""The statuses that a query can filter by; ``unknown`` is not one of them."""
-
-
-class CoachingType:
-    """Values documented for ``CoachingSession.coaching_type``."""
-
-    FULLY_SHARED_WITH_MANAGER: Final = "fullySharedWithManager"
-    SELF_COACHING: Final = "selfCoaching"
-    UNKNOWN: Final = "unknown"
-    UNSHARED: Final = "unshared"
-    WITH_MANAGER: Final = "withManager"
-
-
-class BehaviorType:
-    """Values documented for ``Behavior.coachable_behavior_type``."""
-
-    ACCELERATION: Final = "acceleration"
-    BRAKING: Final = "braking"
-    CAMERA_OBSTRUCTION: Final = "cameraObstruction"
-    CRASH: Final = "crash"
-    DEFENSIVE_DRIVING: Final = "defensiveDriving"
-    DID_NOT_YIELD: Final = "didNotYield"
-    DRINK_POLICY: Final = "drinkPolicy"
-    DROWSY: Final = "drowsy"
-    EATING_DRINKING: Final = "eatingDrinking"
-    EVENT: Final = "event"
-    FALSE_POSITIVE: Final = "falsePositive"
-    FOOD_POLICY: Final = "foodPolicy"
-    FORWARD_COLLISION_WARNING: Final = "forwardCollisionWarning"
-    GENERIC_DISTRACTION: Final = "genericDistraction"
-    HARSH_TURN: Final = "harshTurn"
-    HOS_VIOLATION: Final = "hosViolation"
-    IDLING: Final = "idling"
-    LANE_DEPARTURE: Final = "laneDeparture"
-    LATE_RESPONSE: Final = "lateResponse"
-    MASK_POLICY: Final = "maskPolicy"
-    MAX_SPEED: Final = "maxSpeed"
-    MOBILE_USAGE: Final = "mobileUsage"
-    NEAR_COLLISION: Final = "nearCollison"  # the API's own spelling
-    NO_SEATBELT: Final = "noSeatbelt"
-    OBSTRUCTED_CAMERA: Final = "obstructedCamera"
-    OUTWARD_OBSTRUCTION: Final = "outwardObstruction"
-    PASSENGER_POLICY: Final = "passengerPolicy"
-    RAN_RED_LIGHT: Final = "ranRedLight"
-    ROLLING_RAILROAD_CROSSING: Final = "rollingRailroadCrossing"
-    ROLLING_STOP: Final = "rollingStop"
-    ROLLOVER: Final = "rollover"
-    ROLLOVER_PROTECTION: Final = "rolloverProtection"
-    ROLLOVER_PROTECTION_BRAKE_CONTROL_ACTIVATED: Final = "rolloverProtectionBrakeControlActivated"
-    ROLLOVER_PROTECTION_ENGINE_CONTROL_ACTIVATED: Final = "rolloverProtectionEngineControlActivated"
-    SEVERE_SPEEDING: Final = "severeSpeeding"
-    SMOKING: Final = "smoking"
-    SPEEDING: Final = "speeding"
-    TAILGATING: Final = "tailgating"
-    UNKNOWN: Final = "unknown"
-    YAW_CONTROL: Final = "yawControl"
-    YAW_CONTROL_BRAKE_CONTROL_ACTIVATED: Final = "yawControlBrakeControlActivated"
-    YAW_CONTROL_ENGINE_CONTROL_ACTIVATED: Final = "yawControlEngineControlActivated"
-
-
-class EventSourceType:
-    """Values known for ``EventLinkage.source_type``.
-
-    The official SDK listed ``triageEvent`` up to 14.7 and ``safetyEvent`` in its place since.
-    """
-
-    SAFETY_EVENT: Final = "safetyEvent"
-    TRIAGE_EVENT: Final = "triageEvent"
-    HOS_VIOLATION: Final = "hosViolation"
-    IDLING: Final = "idling"
 
 
 class Model(msgspec.Struct, frozen=True, rename="camel", gc=False):

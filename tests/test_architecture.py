@@ -14,7 +14,7 @@ import coachstream
 PACKAGE = Path(coachstream.__file__).parent
 
 LAYERS = [
-    {"_version", "text"},
+    {"_version", "text", "enumerations"},
     {"api_errors"},
     {"errors"},
     {"brief"},
@@ -57,6 +57,7 @@ PURE = {
     "brief",
     "consumer.bounds",
     "consumer.lanes",
+    "enumerations",
     "errors",
     "feed.paging",
     "feed.reading",
