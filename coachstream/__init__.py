@@ -1,14 +1,16 @@
 """Follow Samsara's coaching feed for months: an asyncio client that never loses a session."""
 
 from ._version import __version__
+from .assignments.endpoint import Assignments
 from .client import Client
 from .clock import Clock, SystemClock
 from .consumer.consume import consume
 from .consumer.failures import OnFailure, Retry
 from .consumer.file_ledger import CorruptLedgerError, FileLedger
-from .consumer.ledger import FailedSession, Ledger, MemoryLedger
+from .consumer.ledger import FailedSession, Handler, Ledger, MemoryLedger
 from .consumer.replay import Replay, replay
 from .consumer.report import Report
+from .enumerations import FilterStatus
 from .errors import (
     AnswerTimeoutError,
     ApiError,
@@ -51,6 +53,7 @@ from .errors import (
     UntrustedCertificateError,
 )
 from .feed.health import Health, StreamState
+from .http.address import Region
 from .http.credentials import TokenProvider
 from .http.rate_limit import RateLimits
 from .models import (
@@ -67,6 +70,7 @@ from .models import (
     SessionStatus,
 )
 from .retry import RetryPolicy
+from .sessions.endpoint import Sessions
 from .sessions.stream import SessionStream
 from .telemetry import Event, Observer
 from .wire.pages import Page
@@ -74,6 +78,7 @@ from .wire.pages import Page
 __all__ = [
     "AnswerTimeoutError",
     "ApiError",
+    "Assignments",
     "BadGatewayError",
     "BadRequestError",
     "Behavior",
@@ -100,8 +105,10 @@ __all__ = [
     "EventSourceType",
     "FailedSession",
     "FileLedger",
+    "FilterStatus",
     "ForbiddenError",
     "GatewayTimeoutError",
+    "Handler",
     "Health",
     "InternalServerError",
     "InvalidArgumentError",
@@ -122,6 +129,7 @@ __all__ = [
     "RateLimitError",
     "RateLimits",
     "RedirectError",
+    "Region",
     "Replay",
     "Report",
     "RequestTimeoutError",
@@ -132,6 +140,7 @@ __all__ = [
     "ServiceUnavailableError",
     "SessionStatus",
     "SessionStream",
+    "Sessions",
     "StaleCheckpointError",
     "StreamInUseError",
     "StreamState",

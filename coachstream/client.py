@@ -15,7 +15,7 @@ from .assignments.endpoint import Assignments
 from .clock import Clock, checked_clock
 from .errors import InvalidArgumentError
 from .feed.health import GRACE
-from .http.address import VARIABLE, is_plain, server_url
+from .http.address import VARIABLE, Region, is_plain, server_url
 from .http.credentials import Credentials, Secret, TokenProvider
 from .http.exchange import MAX_PAGE_BYTES, TIMEOUT, Exchange
 from .http.rate_limit import RateLimits
@@ -69,7 +69,7 @@ class Client:
         self,
         token: str | TokenProvider | None = None,
         *,
-        region: str = "us",
+        region: Region = "us",
         base_url: str | None = None,
         allow_http: bool = False,
         api_version: str | None = None,
@@ -155,7 +155,9 @@ class Client:
         await close_after(error, self.aclose, "the client")
 
 
-def _server_url(region: str, base_url: str | None, *, allow_http: bool, observe: Observer) -> URL:
+def _server_url(
+    region: Region, base_url: str | None, *, allow_http: bool, observe: Observer
+) -> URL:
     url = server_url(
         region=region,
         base_url=base_url,

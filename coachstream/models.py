@@ -17,8 +17,7 @@ from typing import Annotated, Any
 import msgspec
 
 from .brief import brief_repr
-from .enumerations import FILTER_STATUSES as FILTER_STATUSES  # noqa: PLC0414  # public here
-from .enumerations import BehaviorType as BehaviorType  # noqa: PLC0414  # likewise
+from .enumerations import BehaviorType as BehaviorType  # noqa: PLC0414  # public here
 from .enumerations import CoachingType as CoachingType  # noqa: PLC0414  # likewise
 from .enumerations import EventSourceType as EventSourceType  # noqa: PLC0414  # likewise
 from .enumerations import SessionStatus as SessionStatus  # noqa: PLC0414  # likewise

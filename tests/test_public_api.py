@@ -1,27 +1,30 @@
 """The public names."""
 
+from collections.abc import Sequence
+from typing import get_args, get_type_hints
+
 import coachstream
 from coachstream import checkpoints, emulator, errors, testing
+from coachstream.http.address import REGIONS
 from coachstream.testing import contracts
 
 NAMES = [
     name
     for line in """
-    AnswerTimeoutError ApiError BadGatewayError BadRequestError Behavior BehaviorType
-    CheckpointError Client Clock ClosedError CoachAssignment CoachStreamError CoachableEvent
-    CoachingSession CoachingType ConnectError ConnectionLostError ContentTooLargeError
-    CorruptCheckpointError CorruptLedgerError CursorExpiredError CursorLoopError Driver Event
-    EventLinkage EventSourceType FailedSession FileLedger ForbiddenError GatewayTimeoutError Health
-    InternalServerError InvalidArgumentError Ledger MalformedAssignmentError MalformedSessionError
-    MemoryLedger
+    AnswerTimeoutError ApiError Assignments BadGatewayError BadRequestError Behavior
+    BehaviorType CheckpointError Client Clock ClosedError CoachAssignment CoachStreamError
+    CoachableEvent CoachingSession CoachingType ConnectError ConnectionLostError
+    ContentTooLargeError CorruptCheckpointError CorruptLedgerError CursorExpiredError
+    CursorLoopError Driver Event EventLinkage EventSourceType FailedSession FileLedger
+    FilterStatus ForbiddenError GatewayTimeoutError Handler Health InternalServerError
+    InvalidArgumentError Ledger MalformedAssignmentError MalformedSessionError MemoryLedger
     MethodNotAllowedError NewerCheckpointError NotFoundError NotImplementedApiError Observer
     OnFailure Page PageTooLargeError Position QueryMismatchError RateLimitError RateLimits
-    RedirectError Replay Report RequestTimeoutError Retry RetryPolicy SaveRolledBackError
-    ServerError
-    ServiceUnavailableError SessionStatus SessionStream StaleCheckpointError StreamInUseError
-    StreamState SystemClock TokenProvider TokenUnavailableError TooManyFailuresError
-    TransportError UnauthorizedError UndecodableError UntrustedCertificateError __version__
-    consume replay
+    RedirectError Region Replay Report RequestTimeoutError Retry RetryPolicy SaveRolledBackError
+    ServerError ServiceUnavailableError SessionStatus SessionStream Sessions
+    StaleCheckpointError StreamInUseError StreamState SystemClock TokenProvider
+    TokenUnavailableError TooManyFailuresError TransportError UnauthorizedError UndecodableError
+    UntrustedCertificateError __version__ consume replay
     """.splitlines()
     for name in line.split()
 ]
@@ -86,6 +89,18 @@ def test_every_error_is_exported_and_in_the_tree():
     assert classes <= set(coachstream.__all__)
     assert errors.__doc__ is not None
     assert all(name in errors.__doc__ for name in classes)
+
+
+def test_what_takes_few_words_says_so_in_its_type():
+    """So that an editor offers them, and a type checker finds others."""
+    client = get_type_hints(coachstream.Client.__init__)
+    assert get_args(client["region"]) == tuple(REGIONS)
+    for method in (coachstream.Sessions.stream, coachstream.Sessions.backfill):
+        hints = get_type_hints(method)
+        assert hints["session_statuses"] == Sequence[coachstream.FilterStatus] | None
+        assert get_args(hints["on_expired"]) == ("resume", "raise")
+        assert get_args(hints["settle"]) == ("next", "ack")
+    assert set(get_args(coachstream.FilterStatus)) < set(vars(coachstream.SessionStatus).values())
 
 
 def test_every_public_class_has_a_docstring():

@@ -10,7 +10,7 @@ import aiohttp
 import anyio
 from yarl import URL
 
-from coachstream import Client, CoachStreamError, Event, UntrustedCertificateError
+from coachstream import Client, CoachStreamError, Event, Region, UntrustedCertificateError
 
 from ..http.address import VARIABLE, server_url
 from ..observers.logging import log_event
@@ -21,7 +21,7 @@ from .running import RefusedError
 @asynccontextmanager
 async def connect(
     *,
-    region: str,
+    region: Region,
     base_url: str | None,
     allow_http: bool,
     api_version: str | None,

@@ -12,12 +12,18 @@ import click
 import msgspec
 from click.core import ParameterSource
 
-from coachstream import CoachingSession, MalformedSessionError, SessionStream
+from coachstream import (
+    CoachingSession,
+    FilterStatus,
+    MalformedSessionError,
+    Region,
+    SessionStream,
+)
 
+from ..enumerations import FILTER_STATUSES
 from ..http import address
 from ..http.credentials import VARIABLE
 from ..http.failures import CA_VARIABLE
-from ..models import FILTER_STATUSES
 from ..sessions.endpoint import POLL_INTERVAL
 from .connection import connect
 from .pipe import PipeWriter, while_read
@@ -102,12 +108,12 @@ def command(
     until: datetime | None,
     driver_ids: tuple[str, ...],
     coach_ids: tuple[str, ...],
-    statuses: tuple[str, ...],
+    statuses: tuple[FilterStatus, ...],
     events: bool,
     external_ids: bool,
     after: str | None,
     poll_interval: float,
-    region: str,
+    region: Region,
     base_url: str | None,
     allow_http: bool,
     api_version: str | None,

@@ -1,13 +1,17 @@
 """Which server to send requests to."""
 
 from ipaddress import ip_address
+from typing import Literal
 
 from yarl import URL
 
 from ..arguments import one_of
 from ..errors import InvalidArgumentError
 
-REGIONS = {
+Region = Literal["us", "eu", "ca"]
+"""Where an organisation's account is."""
+
+REGIONS: dict[Region, str] = {
     "us": "https://api.samsara.com",
     "eu": "https://api.eu.samsara.com",
     "ca": "https://api.ca.samsara.com",
@@ -20,7 +24,7 @@ VARIABLE = "SAMSARA_BASE_URL"
 
 
 def server_url(
-    *, region: str, base_url: str | None, from_environment: str | None, allow_http: bool
+    *, region: Region, base_url: str | None, from_environment: str | None, allow_http: bool
 ) -> URL:
     """Return the URL that paths are appended to.
 

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from ..arguments import async_function, at_least_one, flag, one_of, seconds
 from ..checkpoints import StoreLike
+from ..enumerations import FilterStatus
 from ..errors import InvalidArgumentError
 from ..feed.backfill import READERS
 from ..feed.reader import OnExpired
@@ -40,7 +41,7 @@ class Sessions:
         end_time: datetime | None = None,
         driver_ids: Sequence[str] | None = None,
         coach_ids: Sequence[str] | None = None,
-        session_statuses: Sequence[str] | None = None,
+        session_statuses: Sequence[FilterStatus] | None = None,
         include_coachable_events: bool = False,
         include_external_ids: bool = False,
         after: str | None = None,
@@ -65,8 +66,9 @@ class Sessions:
                 moment.
             driver_ids: Only these drivers' sessions. Keep their order: cursors are bound to it.
             coach_ids: Only sessions assigned to or completed by one of these coaches.
-            session_statuses: Only these, of `FILTER_STATUSES`. A session that changes to another
-                status is not delivered: to see completions and deletions, leave this out.
+            session_statuses: Only sessions that are ``"upcoming"``, ``"completed"`` or
+                ``"deleted"``. One that changes to another status is not delivered: to see
+                completions and deletions, leave this out.
             include_coachable_events: Include the events of each behavior, at most 100 per session.
             include_external_ids: Include the drivers' external ids.
             after: A cursor to resume from. All other arguments must equal those of the stream that
@@ -138,7 +140,7 @@ class Sessions:
         readers: int = READERS,
         driver_ids: Sequence[str] | None = None,
         coach_ids: Sequence[str] | None = None,
-        session_statuses: Sequence[str] | None = None,
+        session_statuses: Sequence[FilterStatus] | None = None,
         include_coachable_events: bool = False,
         include_external_ids: bool = False,
         keep_raw: bool = False,

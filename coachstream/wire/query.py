@@ -17,8 +17,8 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from ..arguments import flag
+from ..enumerations import FILTER_STATUSES, FilterStatus
 from ..errors import InvalidArgumentError
-from ..models import FILTER_STATUSES
 from ..text import printable
 
 
@@ -78,7 +78,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
     driver_ids: Sequence[str] | None = None
     coach_ids: Sequence[str] | None = None
-    session_statuses: Sequence[str] | None = None
+    session_statuses: Sequence[FilterStatus] | None = None
     include_coachable_events: bool = False
     include_external_ids: bool = False
 
@@ -222,7 +222,7 @@ def _ids(argument: str, values: Sequence[str]) -> list[str]:
     return ids
 
 
-def _statuses(values: Sequence[str]) -> str:
+def _statuses(values: Sequence[FilterStatus]) -> str:
     statuses = _as_list("session_statuses", values)
     for status in statuses:
         if status not in FILTER_STATUSES:

@@ -648,7 +648,7 @@ def test_a_refused_token_is_not_shown_by_the_traceback_either():
         Client("secret-token, and another")
     assert "secret-token" not in everything_shown(caught.value)
     with pytest.raises(InvalidArgumentError) as caught:
-        Client("secret-token", region="mars")
+        Client("secret-token", region="mars")  # type: ignore[arg-type]  # that is the point
     assert "secret-token" not in everything_shown(caught.value)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coachstream import InvalidArgumentError
-from coachstream.models import FILTER_STATUSES
+from coachstream.enumerations import FILTER_STATUSES
 from coachstream.wire import query
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
