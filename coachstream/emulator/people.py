@@ -7,6 +7,7 @@ from random import Random
 
 from . import content
 from .content import DAY
+from .fields import checked_id
 
 
 @dataclass(slots=True)
@@ -47,6 +48,8 @@ class People:
 
     def put(self, driver_id: str, coach_id: str | None, at: int) -> Assignment:
         """Assign a coach or None to a driver; return the assignment."""
+        checked_id("driver_id", driver_id)
+        checked_id("coach_id", coach_id)
         assignment = self._assignments.get(driver_id)
         if assignment is None:
             assignment = self._assignments[driver_id] = Assignment(driver_id, coach_id, at, at)

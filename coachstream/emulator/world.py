@@ -7,6 +7,7 @@ from random import Random
 from . import content, lifecycle
 from .clock import MILLISECOND, from_ms, stamp_text, to_ms
 from .content import Json
+from .fields import checked_fields, checked_id, first_state
 from .history import Record, Session, State
 from .people import People
 from .render import session_json
@@ -92,21 +93,32 @@ class World:
     # Changes by a test
 
     def add_session(
-        self, driver_id: str | None = None, *, updated_at: datetime | None = None, **fields: object
+        self,
+        driver_id: str | None = None,
+        *,
+        updated_at: datetime | None = None,
+        extra: Mapping[str, object] | None = None,
+        **fields: object,
     ) -> str:
         """Add a session and return its id.
 
         Args:
             driver_id: The session's driver; by default a random one.
             updated_at: Its updatedAtTime, if that is not to be the moment of the change.
+            extra: Fields that are not checked: such as the API may add, or malformed ones.
             fields: Fields of the session, by the API's names (``sessionNote="…"``,
-                ``behaviors=[…]``); None leaves a field out.
+                ``dueAtTime=…``, ``behaviors=[…]``); None leaves a field out.
+
+        Raises:
+            TypeError: a field is unknown, or a value has the wrong type.
         """
-        if "updatedAtTime" in fields:
-            raise TypeError("updatedAtTime can't be set here; use updated_at")
+        checked_id("driver_id", driver_id)
+        checked = checked_fields(fields)
         at = self._advance_to_now()
         driver = driver_id or self._manual_random.choice(self.people.drivers)
-        return self._begin(self._manual_random, driver, at, fields, updated_at).id
+        return self._begin(
+            self._manual_random, driver, at, checked, updated_at=updated_at, extra=extra
+        ).id
 
     def complete(self, session_id: str) -> None:
         """Complete a session, by its assigned coach or else by a random one."""
@@ -240,7 +252,9 @@ class World:
         driver_id: str,
         at: int,
         fields: dict[str, object],
+        *,
         updated_at: datetime | None = None,
+        extra: Mapping[str, object] | None = None,
     ) -> Session:
         overrides = dict(fields)
         session = Session(
@@ -251,14 +265,8 @@ class World:
             due=at + lifecycle.DUE_AFTER,
             coaching_type=random.choice(content.COACHING_TYPES),
         )
-        state = State(
-            status=str(overrides.pop("sessionStatus", "upcoming")),
-            assigned_coach=_text(overrides.pop("assignedCoachId", self.people.coach_of(driver_id))),
-            completed_coach=_text(overrides.pop("completedCoachId", None)),
-            completed_at=_text(overrides.pop("completedAtTime", None)),
-            note=_text(overrides.pop("sessionNote", None)),
-        )
-        session.overrides = overrides
+        state = first_state(overrides, coach=self.people.coach_of(driver_id))
+        session.overrides = {**overrides, **(extra or {})}
         self.record.begin(self._versions.new(session, at, state, updated_at))
         self._upcoming.append(session)
         return session
@@ -289,7 +297,3 @@ class World:
             self._upcoming[index] = self._upcoming[-1]
             self._upcoming.pop()
         return None
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)

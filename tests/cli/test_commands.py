@@ -237,7 +237,7 @@ def test_tail_resumes_from_the_position_it_printed(url):
 
 async def test_tail_writes_fields_that_the_library_does_not_know():
     world = World(sessions=0, changes_per_hour=0, now=SystemClock().now())
-    world.add_session(id="s-1", sessionNote="two\nlines", mood={"score": 0.5})
+    world.add_session(id="s-1", sessionNote="two\nlines", extra={"mood": {"score": 0.5}})
     async with Emulator(world) as api:
         code, out, err = await run_in_thread("tail", "--base-url", api.url, "--until", "0m")
     assert (code, err) == (0, "")

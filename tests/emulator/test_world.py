@@ -114,10 +114,47 @@ def test_fields_can_be_given_and_left_out():
     assert session["driver"] == {"driverId": "77"}
     assert (session["dueAtTime"], session["behaviors"]) == ("", [])
     assert "coachingType" not in session
-    with pytest.raises(TypeError, match="updatedAtTime"):
-        world.add_session(updatedAtTime="2026-05-01T12:00:00Z")
+    due = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    world.add_session(dueAtTime=due, completedAtTime=due, extra={"newField": 7, "id": 8})
+    session = world.sessions()[-1]
+    assert session["dueAtTime"] == session["completedAtTime"] == "2026-06-01T12:00:00.000Z"
+    assert (session["newField"], session["id"]) == (7, 8)
     with pytest.raises(ValueError, match="mine"):
         world.add_session(id="mine")
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"updatedAtTime": "2026-05-01T12:00:00Z"}, "updatedAtTime .* use updated_at"),
+        ({"driver": {"driverId": "7"}}, "driver .* use driver_id"),
+        ({"driverId": "7"}, "driverId .* use driver_id"),
+        ({"session_note": "x"}, "unknown field 'session_note'; known are .*sessionNote"),
+        ({"status": "completed"}, "unknown field 'status'"),
+        ({"driver_id": 7}, "driver_id needs a string, not 7"),
+        ({"assignedCoachId": 7}, "assignedCoachId needs a string, not 7"),
+        ({"sessionStatus": None}, "sessionStatus needs a string, not None"),
+        ({"id": None}, "id needs a string"),
+        ({"dueAtTime": 1234567890}, "dueAtTime needs an aware datetime or a string"),
+        ({"dueAtTime": datetime(2026, 1, 1)}, "offset-naive"),  # noqa: DTZ001  # that is the point
+        ({"behaviors": {"id": "1"}}, "behaviors needs a list of dicts"),
+        ({"behaviors": ["speeding"]}, "behaviors needs a list of dicts"),
+        ({"behaviors": [{"type": "speeding"}]}, "unknown field 'type' of a behavior"),
+        ({"updated_at": "2026-05-01"}, "unsupported operand"),
+    ],
+)
+def test_fields_that_the_api_does_not_have_are_refused(fields, problem):
+    world = quiet()
+    with pytest.raises(TypeError, match=problem):
+        world.add_session(**fields)
+    assert world.sessions() == []
+
+
+def test_ids_are_strings():
+    world = quiet()
+    for call in (lambda: world.assign(7, "1"), lambda: world.assign("7", 1)):
+        with pytest.raises(TypeError, match="needs a string, not"):
+            call()
 
 
 def test_random_changes_can_be_disabled():

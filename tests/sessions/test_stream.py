@@ -436,8 +436,8 @@ async def test_a_malformed_session_is_raised_in_its_place_until_someone_settles_
 async def test_whoever_asks_for_a_malformed_session_has_settled_the_one_before_it():
     world = quiet_world(0)
     one = world.add_session()
-    for driver in (None, {"driverId": "7"}):
-        world.add_session(driver=driver)
+    world.add_session(extra={"driver": None})
+    world.add_session("7")
     async with feed(world) as (_, client, _):
         stream = client.sessions.stream(start_time=LONG_AGO)
         assert (await anext(stream)).id == one
