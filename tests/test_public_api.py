@@ -68,7 +68,7 @@ TESTING_NAMES = [
     name
     for line in """
     EmulatorThread FastForwardLoop LoopClock assert_all_handled assert_limit_kept assert_same_query
-    fast_forward most_in_a_second pass_time quiet_world
+    fast_forward most_in_a_second pass_time quiet_world wait_until
     """.splitlines()
     for name in line.split()
 ]

@@ -31,6 +31,7 @@ from coachstream.emulator import (
 from .fast_forward import FastForwardLoop, LoopClock, fast_forward, pass_time
 from .requests import assert_all_handled, assert_limit_kept, assert_same_query, most_in_a_second
 from .thread import EmulatorThread
+from .waiting import wait_until
 from .worlds import quiet_world
 
 __all__ = [
@@ -61,4 +62,5 @@ __all__ = [
     "serve",
     "slow",
     "stall",
+    "wait_until",
 ]

@@ -1,5 +1,6 @@
 """An emulator that runs in a thread of its own."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from coachstream.emulator import Emulator, Fault, Requests, World
 
 from .fast_forward import on_virtual_time
+from .waiting import WITHIN, block_until
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -88,6 +90,20 @@ class EmulatorThread:
     def advance(self, ahead: timedelta) -> None:
         """Move the world's time ahead at once, and apply every change due by then."""
         self._call(self._emulator.advance, ahead)
+
+    def wait_until(self, condition: Callable[[], object], *, within: float = WITHIN) -> None:
+        """Block until ``condition()`` is true, such as ``lambda: samsara.requests``.
+
+        For tests that are not async, whose service runs in a thread or process of its own. In an
+        async test, use ``await coachstream.testing.wait_until(…)``.
+
+        Raises:
+            AssertionError: it is not true within so many seconds.
+            RuntimeError: an event loop is running in this thread, and would be blocked.
+        """
+        if asyncio._get_running_loop() is not None:  # noqa: SLF001  # the public one raises
+            raise RuntimeError("in an async test, `await coachstream.testing.wait_until(…)`")
+        block_until(condition, within=within)
 
     def _call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         # Once it has stopped, no other thread uses the world.

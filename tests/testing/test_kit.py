@@ -27,6 +27,7 @@ from coachstream.testing import (
     pass_time,
     quiet_world,
     refuse,
+    wait_until,
 )
 from coachstream.testing.requests import ASSIGNMENTS, SESSIONS
 from tests.support.emulated import LONG_AGO, TOKEN, feed
@@ -100,6 +101,46 @@ def test_calls_to_the_world_run_in_the_emulators_thread():
         assert samsara.world.now == DEFAULT_START
     assert len(threads) == 1
     assert threading.get_ident() not in threads
+
+
+# Waiting
+
+
+def test_a_test_that_is_not_async_waits_until_something_is_true():
+    with EmulatorThread(Emulator(quiet_world())) as samsara:
+        service = threading.Timer(0.05, get_status, (samsara.url,))
+        service.start()
+        samsara.wait_until(lambda: samsara.requests)
+        assert len(samsara.requests) == 1
+        service.join()
+        with pytest.raises(AssertionError, match="not true within 0.05 s"):
+            samsara.wait_until(lambda: len(samsara.requests) > 1, within=0.05)
+
+
+async def test_an_async_test_is_told_how_to_wait():
+    with (
+        EmulatorThread(Emulator(quiet_world())) as samsara,
+        pytest.raises(RuntimeError, match="await coachstream.testing.wait_until"),
+    ):
+        samsara.wait_until(lambda: True)
+
+
+@fast_forward
+async def test_an_async_test_waits_until_something_is_true():
+    done = []
+
+    async def work():
+        await pass_time(7)
+        done.append(asyncio.get_running_loop().time())
+
+    working = asyncio.create_task(work())
+    await wait_until(lambda: done)
+    assert done[0] <= asyncio.get_running_loop().time() < done[0] + 0.1
+    await working
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(AssertionError, match="not true within 10 s"):
+        await wait_until(lambda: len(done) > 1)
+    assert 10 <= asyncio.get_running_loop().time() - began < 10.1
 
 
 def test_a_port_that_is_taken_is_an_error_and_leaves_no_thread():

@@ -228,7 +228,7 @@ def test_the_code_on_the_pages_works(run):
     [recipe] = [block for block in every if "pytest_asyncio_loop_factories" in block]
     every.remove(recipe)
     files = {f"test_block_{number}.py": block for number, block in enumerate(every)}
-    assert len(files) == 5
+    assert len(files) == 6
     files["payroll.py"] = (EXAMPLE / "payroll.py").read_text()
     assert re.fullmatch(r"\d+ passed", counts(run(files, "--import-mode=prepend")))
 
