@@ -11,6 +11,7 @@ hardly have one), and the times of an assignment.
 """
 
 from datetime import datetime, timedelta
+from enum import Enum
 from hashlib import blake2b
 from typing import Annotated, Any
 
@@ -21,13 +22,40 @@ from .enumerations import BehaviorType as BehaviorType  # noqa: PLC0414  # publi
 from .enumerations import CoachingType as CoachingType  # noqa: PLC0414  # likewise
 from .enumerations import EventSourceType as EventSourceType  # noqa: PLC0414  # likewise
 from .enumerations import SessionStatus as SessionStatus  # noqa: PLC0414  # likewise
+from .text import printable
+
+_LONGEST_SHOWN = 80
+"""Characters of a query or cursor in a repr."""
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 """An aware datetime. Pages with times in another form are read leniently (`wire.lenient`): one
 without an offset is in UTC."""
 
 
-class Model(msgspec.Struct, frozen=True, rename="camel", gc=False):
+class Plain(msgspec.Struct, frozen=True):
+    """Base of what can be had as a dict, such as for a row of a table or a response in JSON."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields by their Python names, with plain values.
+
+        What is nested is a dict or a list, and an enumeration a string; times stay datetimes.
+        ``raw`` is left out.
+        """
+        fields = msgspec.structs.asdict(self)
+        return {name: _plain(value) for name, value in fields.items() if name != "raw"}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Plain):
+        return value.to_dict()
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Enum):
+        return value.value
+    return dict(value) if isinstance(value, dict) else value
+
+
+class Model(Plain, frozen=True, rename="camel", gc=False):
     """Base of the API's objects: snake case in Python, camel case in JSON."""
 
 
@@ -190,7 +218,7 @@ class ErrorBody(Model, frozen=True, kw_only=True):
     request_id: str
 
 
-class Position(msgspec.Struct, frozen=True, kw_only=True):
+class Position(Plain, frozen=True, kw_only=True):
     """How far a stream's sessions are settled (not: fetched), and where to resume.
 
     A key is a version's ``(id, updated_at_time)``.
@@ -220,3 +248,14 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     in checkpoints of earlier releases, where a key alone says which version it is."""
     disorder: timedelta = timedelta()
     """By how much times went back in what was read: 0 if the server kept to the order of time."""
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [
+            ("query", printable(self.query, _LONGEST_SHOWN)),
+            ("cursor", self.cursor and printable(self.cursor, _LONGEST_SHOWN)),
+            ("watermark", self.watermark and self.watermark.isoformat()),
+            ("settled", len(self.settled)),
+        ]
+
+    def __repr__(self) -> str:
+        return brief_repr(type(self), self.__rich_repr__())

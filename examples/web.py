@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from fastapi import FastAPI, Response
 
-from coachstream import Client, CoachingSession, StreamState, consume
+from coachstream import Client, CoachingSession, Health, StreamState, consume
 
 statuses: Counter[str] = Counter()
 
@@ -49,9 +49,9 @@ async def get_statuses() -> dict[str, int]:
 
 
 @app.get("/health")
-async def get_health(response: Response) -> dict[str, str | None]:
+async def get_health(response: Response) -> dict[str, object]:
     """Respond with 503 when the consumer has ended, or does not get on."""
-    health = app.state.stream.health
+    health: Health = app.state.stream.health
     if app.state.consumer.done() or health.state is StreamState.STALLED:
         response.status_code = 503
-    return {"state": health.state, "last_error": health.last_error}
+    return health.to_dict()

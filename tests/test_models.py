@@ -1,11 +1,19 @@
 """Decoding of the documented payloads, field by field."""
 
+import json
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
-from coachstream import BehaviorType, CoachingType, EventSourceType, SessionStatus, models
+from coachstream import (
+    BehaviorType,
+    CoachingType,
+    EventSourceType,
+    Report,
+    SessionStatus,
+    models,
+)
 from coachstream.models import CoachAssignment, CoachingSession, Pagination
 from coachstream.wire import assignments, pages
 from tests.support import payloads
@@ -107,3 +115,49 @@ def test_a_session_can_be_encoded_and_decoded():
     (session,) = pages.sessions_page(payloads.page(payloads.SESSION)).sessions
     again = msgspec.json.decode(msgspec.json.encode(session), type=CoachingSession)
     assert again == session
+
+
+def test_a_session_as_a_row():
+    (session,) = pages.sessions_page(payloads.page(payloads.SESSION), keep_raw=True).sessions
+    row = session.to_dict()
+    assert row.keys() == set(CoachingSession.__struct_fields__) - {"raw"}
+    assert row["driver"] == {"driver_id": "0987", "external_ids": {"payrollId": "ABFS18600"}}
+    assert row["updated_at_time"] == TIME
+    (behavior,) = row["behaviors"]
+    assert behavior["coachable_behavior_type"] == "forwardCollisionWarning"
+    assert behavior["coachable_events"][0]["linkage"]["source_id"] == "1234"
+    assert json.loads(json.dumps(row, default=str))["id"] == payloads.UUID
+    row["driver"]["external_ids"]["payrollId"] = "another"
+    assert session.driver.external_ids == {"payrollId": "ABFS18600"}
+
+
+def test_an_assignment_a_position_and_a_report_as_plain_values():
+    driver = models.Driver(driver_id="1")
+    assert CoachAssignment(driver=driver, coach_id="2").to_dict() == {
+        "driver": {"driver_id": "1", "external_ids": None},
+        "coach_id": "2",
+        "created_at_time": None,
+        "updated_at_time": None,
+    }
+    position = models.Position(query="q", origin="o", settled=(("s", TIME),))
+    report = Report(handled=1, given_up=2, unsettled=3, position=position)
+    assert report.to_dict()["position"]["settled"] == [["s", TIME]]
+
+
+def test_the_repr_of_a_position_and_of_a_report_is_one_line():
+    keys = tuple((f"session {number}", TIME) for number in range(500))
+    position = models.Position(
+        query="startTime=" + "x" * 5000,
+        origin="o",
+        cursor="c\n" * 500,
+        settled=keys,
+        recent=keys,
+        watermark=TIME,
+        digests=("0123456789ab",) * 1000,
+    )
+    report = Report(handled=1, given_up=2, unsettled=3, position=position)
+    for shown in (repr(position), repr(report)):
+        assert shown.isprintable()
+        assert len(shown) < 400
+        assert "settled=500" in shown
+        assert TIME.isoformat() in shown

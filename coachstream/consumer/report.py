@@ -1,11 +1,9 @@
 """What a consumer has done."""
 
-import msgspec
-
-from ..models import Position
+from ..models import Plain, Position
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class Report(Plain, frozen=True, kw_only=True):
     """What a consumer has done when it has stopped."""
 
     handled: int

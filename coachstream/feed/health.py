@@ -4,11 +4,10 @@ from collections import Counter
 from datetime import datetime
 from enum import StrEnum
 
-import msgspec
-
 from ..brief import brief_error
 from ..clock import Clock
 from ..errors import RateLimitError
+from ..models import Plain
 from ..telemetry import (
     CallOverdue,
     CallReturned,
@@ -56,7 +55,7 @@ class StreamState(StrEnum):
     """It has reached its end time, was closed, or failed. What was read may still be handled."""
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True):
+class Health(Plain, frozen=True, kw_only=True):
     """A snapshot of a stream. Ages are seconds."""
 
     state: StreamState

@@ -62,8 +62,7 @@ class Sessions:
             start_time: Read versions updated from then on (``updatedAtTime``); an aware datetime.
             end_time: Read versions updated before then, and end when the server has no more of
                 them; the stream does not wait for an end in the future. If it equals
-                ``start_time``, this is a snapshot: the latest version of each session before that
-                moment.
+                ``start_time``, this is a `snapshot`.
             driver_ids: Only these drivers' sessions. Keep their order: cursors are bound to it.
             coach_ids: Only sessions assigned to or completed by one of these coaches.
             session_statuses: Only sessions that are ``"upcoming"``, ``"completed"`` or
@@ -201,6 +200,55 @@ class Sessions:
             settle=settle,
             name=name,
             store=store,
+        )
+
+    def snapshot(
+        self,
+        *,
+        at: datetime | None = None,
+        driver_ids: Sequence[str] | None = None,
+        coach_ids: Sequence[str] | None = None,
+        session_statuses: Sequence[FilterStatus] | None = None,
+        include_coachable_events: bool = False,
+        include_external_ids: bool = False,
+        keep_raw: bool = False,
+        on_malformed: OnMalformed | None = None,
+    ) -> SessionStream:
+        """Read the latest version of each session before a moment, once: for reports.
+
+        ::
+
+            rows = [session.to_dict() async for session in client.sessions.snapshot()]
+
+        This is `stream` with that moment as ``start_time`` and ``end_time``. Deleted sessions are
+        among them, with the status ``deleted``.
+
+        Args:
+            at: The moment; an aware datetime. None: now, by the clock of this machine.
+            driver_ids: Only these drivers' sessions.
+            coach_ids: Only sessions assigned to or completed by one of these coaches.
+            session_statuses: Only sessions that are ``"upcoming"``, ``"completed"`` or
+                ``"deleted"``.
+            include_coachable_events: Include the events of each behavior, at most 100 per session.
+            include_external_ids: Include the drivers' external ids.
+            keep_raw: Keep each session's own JSON in ``session.raw``.
+            on_malformed: An async function that is given each session that can't be decoded, as a
+                `MalformedSessionError`. Without it, the error is raised.
+
+        Raises:
+            InvalidArgumentError: an argument can't be used; raised at the call, naming it.
+        """
+        moment = self._runtime.clock.now() if at is None else queries.utc("at", at)
+        return self.stream(
+            start_time=moment,
+            end_time=moment,
+            driver_ids=driver_ids,
+            coach_ids=coach_ids,
+            session_statuses=session_statuses,
+            include_coachable_events=include_coachable_events,
+            include_external_ids=include_external_ids,
+            keep_raw=keep_raw,
+            on_malformed=on_malformed,
         )
 
     def _checked_poll_interval(self, poll_interval: float | timedelta) -> float:

@@ -113,10 +113,10 @@ def sessions_query(
     Raises:
         InvalidArgumentError: an argument can't be used; the error names it.
     """
-    start = _utc("start_time", start_time)
+    start = utc("start_time", start_time)
     parameters = {"startTime": _timestamp(start)}
     if end_time is not None:
-        end = _utc("end_time", end_time)
+        end = utc("end_time", end_time)
         if end < start:
             raise InvalidArgumentError(
                 "end_time", f"{end.isoformat()} is before start_time, {start.isoformat()}"
@@ -183,7 +183,12 @@ def _percent_encode(argument: str, value: str) -> str:
         raise InvalidArgumentError(argument, f"{value!r} is not valid text") from None
 
 
-def _utc(argument: str, value: datetime) -> datetime:
+def utc(argument: str, value: datetime) -> datetime:
+    """Return an aware datetime in UTC.
+
+    Raises:
+        InvalidArgumentError: it is none, or has no time in UTC.
+    """
     if not isinstance(value, datetime):
         raise InvalidArgumentError(argument, f"needs a datetime, not {type(value).__name__}")
     try:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coachstream import ConnectError, RateLimitError, StreamState
+from coachstream import ConnectError, Health, RateLimitError, StreamState
 from coachstream.brief import brief_error
 from coachstream.feed.health import GRACE, HealthMonitor
 from coachstream.telemetry import (
@@ -214,3 +214,10 @@ def test_the_last_error_is_the_last_failures(events):
 def test_a_failing_handler_is_no_failure_of_the_stream():
     failed = HandlerFailed(name="n", session_id="s", attempt=1, delay=1, error=KeyError("x"))
     assert health(monitor(read(), failed, consumer_stopped(None)), now=9).last_error is None
+
+
+def test_health_as_plain_values():
+    plain = health(monitor(read(), RETRY), now=9).to_dict()
+    assert (plain["state"], type(plain["state"])) == ("retrying", str)
+    assert plain.keys() == set(Health.__struct_fields__)
+    assert all(isinstance(value, str | float | int | None) for value in plain.values())

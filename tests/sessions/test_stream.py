@@ -89,14 +89,34 @@ async def test_a_bounded_stream_reads_everything_in_order_and_ends():
 
 
 @virtual
-async def test_equal_times_take_a_snapshot_in_one_pass():
+async def test_a_snapshot_is_the_latest_version_of_each_session_in_one_pass():
     async with feed(quiet_world()) as (api, client, _):
         moment = api.now - timedelta(days=30)
-        stream = client.sessions.stream(start_time=moment, end_time=moment)
-        got = [session async for session in stream]
+        got = [session async for session in client.sessions.snapshot(at=moment)]
         assert got
         assert len({session.id for session in got}) == len(got)
         assert all(session.updated_at_time <= moment for session in got)
+        equal = client.sessions.stream(start_time=moment, end_time=moment)
+        assert [session async for session in equal] == got
+        await pass_time(60)
+        api.world.delete(got[0].id)
+        await pass_time(60)
+        now = {session.id: session.session_status async for session in client.sessions.snapshot()}
+        assert now.keys() == {session["id"] for session in api.world.sessions()}
+        assert now[got[0].id] == "deleted"
+
+
+@virtual
+async def test_a_snapshot_takes_the_filters_and_refuses_bad_arguments_by_name():
+    async with feed(quiet_world()) as (api, client, _):
+        driver = api.world.drivers[0]
+        got = [one async for one in client.sessions.snapshot(driver_ids=[driver], keep_raw=True)]
+        assert {one.driver.driver_id for one in got} == {driver}
+        assert all(one.raw for one in got)
+        odd: list[dict[str, Any]] = [{"at": "now"}, {"at": datetime(2026, 1, 1)}, {"coach_ids": []}]  # noqa: DTZ001
+        for arguments in odd:
+            with pytest.raises(InvalidArgumentError, match=f"^{next(iter(arguments))}: "):
+                client.sessions.snapshot(**arguments)
 
 
 @pytest.mark.parametrize("profile", Profile.every(), ids=str)
