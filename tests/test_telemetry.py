@@ -38,7 +38,9 @@ EVENTS = [
     ),
     (telemetry.CaughtUp(delay=5), "feed", logging.DEBUG),
     (
-        telemetry.BackfillProgress(windows=1, sessions=2, until=NOW, share=0.5, seconds_left=3),
+        telemetry.BackfillProgress(
+            windows=1, sessions=2, until=NOW, share=0.5, seconds_left=3, at_least=True
+        ),
         "feed",
         logging.INFO,
     ),

@@ -62,6 +62,9 @@ class BackfillReader:
         self._disorder = start.disorder
         self._beyond_the_seam: list[StoredVersion] = []
         self._sessions = 0
+        self._handed_over = 0  # pages
+        self._left_at = 0.0  # when the last one was
+        self._busy_elsewhere = 0.0  # seconds in all until the next one was asked for
         self._reported_until: datetime | None = None
         fresh = start.query == start.origin and start.cursor is None
         self._follower: PageReader | None = None
@@ -78,7 +81,10 @@ class BackfillReader:
                 raise ClosedError("the stream is closed")
             windowed = self._windowed = self._windowed or self._open_windows()
             if not windowed.ended:
-                return self._process(await windowed.read(), windowed)
+                self._busy_elsewhere += self._clock.monotonic() - self._left_at
+                reading = self._process(await windowed.read(), windowed)
+                self._left_at = self._clock.monotonic()
+                return reading
             self._follower = self._open_reader(self._where_to_follow_from(windowed))
         reading = await self._follower.read()
         self.ended = self._follower.ended
@@ -110,6 +116,7 @@ class BackfillReader:
         visible late, and is left to the follower.
         """
         now, self._began_at = self._clock.now(), self._clock.monotonic()
+        self._left_at = self._began_at
         under_way = self._window_under_way
         begins = self._origin.start if under_way is None else under_way[1]
         end = (now - OVERLAP).replace(microsecond=now.microsecond // 1000 * 1000)  # as can be sent
@@ -161,6 +168,7 @@ class BackfillReader:
     def _process(self, reading: Reading, windowed: ParallelReader) -> Reading:
         self._learn(reading)
         self._sessions += len(reading.entries)
+        self._handed_over += 1
         self.ended = windowed.ended and self._seam == self._origin.end
         self._report_progress(windowed)
         # A window's last page is not the last page of all.
@@ -179,13 +187,19 @@ class BackfillReader:
         begins = Query.from_wire(self._start.query).start
         share = (until - begins) / (max(self._end, until) - begins)
         seconds = self._clock.monotonic() - self._began_at
+        pages_left, may_be_more = windowed.pages_left
         self._runtime.observe(
             BackfillProgress(
                 windows=windowed.windows,
                 sessions=self._sessions,
                 until=until,
                 share=share,
-                seconds_left=seconds * (1 - share) / share,
+                # Whatever takes longer: reading them, or what is done with them.
+                seconds_left=max(
+                    seconds * pages_left / windowed.pages,
+                    self._busy_elsewhere * (pages_left + windowed.waiting) / self._handed_over,
+                ),
+                at_least=may_be_more or self._seam != self._origin.end,
             )
         )
 

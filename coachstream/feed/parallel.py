@@ -39,6 +39,26 @@ class _WindowRead:
         self.readings: deque[Reading] = deque()
         self.pages = 0.0
         """How many it had so far; the last one is, on average, half a page."""
+        self.times: tuple[datetime, datetime] | None = None
+        """The earliest and the latest of its times so far."""
+
+    @property
+    def pages_left(self) -> float | None:
+        """About how many pages it has yet to bring; None: nothing of it has been read."""
+        if self.reader.ended:
+            return 0.0
+        if self.times is None:
+            return None
+        first, last = self.times
+        read = max((last - first).total_seconds(), 1.0)
+        return max(1.0, self.pages / read * (self.window[1] - last).total_seconds())
+
+    def learn(self, reading: Reading) -> None:
+        """Take in a page."""
+        self.pages += 1.0 if reading.has_next_page else 0.5 * bool(reading.entries)
+        if reading.batch.times:
+            times = (*(self.times or ()), *reading.batch.times)
+            self.times = min(times), max(times)
 
     def holds(self, times: Iterable[datetime]) -> bool:
         """Return whether all of these times lie in the window, or at its end."""
@@ -70,6 +90,8 @@ class ParallelReader:
         """Versions that were settled before; they are dropped when they come."""
         self.windows = 0
         """Windows handed over."""
+        self.pages = 0
+        """Pages read."""
         self.until: datetime | None = None
         """The end of the last of them."""
 
@@ -78,6 +100,21 @@ class ParallelReader:
         read = _WindowRead(window, reader, self._tasks)
         read.pages = 1.0  # something of it was handed over, so it can't be given back
         self._open.append(read)
+
+    @property
+    def waiting(self) -> int:
+        """How many of them wait to be handed over."""
+        return sum(len(read.readings) for read in self._open)
+
+    @property
+    def pages_left(self) -> tuple[float, bool]:
+        """About how many pages are to be read, and whether there may be many more.
+
+        There may be where nothing has been read yet: how much lies there nobody knows.
+        """
+        in_windows = [read.pages_left for read in self._open]
+        known = sum(pages for pages in in_windows if pages is not None)
+        return known + self._plan.pages_left, None in in_windows or bool(self._plan)
 
     @property
     def ended(self) -> bool:
@@ -169,7 +206,8 @@ class ParallelReader:
                     return
                 read.readings.append(reading)
                 self._waiting += reading.size
-                read.pages += 1.0 if reading.has_next_page else 0.5 * bool(reading.entries)
+                read.learn(reading)
+                self.pages += 1
                 self._changed.set()
             if read.reader.ended:
                 start, end = read.window

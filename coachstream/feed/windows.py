@@ -47,6 +47,12 @@ class Windows:
         """Tell whether anything before ``moment`` is left."""
         return bool(self._left) and self._left[0][0] < moment
 
+    @property
+    def pages_left(self) -> float:
+        """How many pages are left, if they lie as densely as those read last."""
+        left = sum((end - start for start, end in self._left), timedelta())
+        return self._pages / self._seconds * left.total_seconds() if self._seconds else 0.0
+
     def take(self) -> Window | None:
         """Return the next window; None when nothing is left."""
         if not self._left:
@@ -86,7 +92,7 @@ class Windows:
 
     def _suggested(self) -> timedelta:
         left = sum((end - start for start, end in self._left), timedelta())
-        pages_left = self._pages / self._seconds * left.total_seconds()
+        pages_left = self.pages_left
         if pages_left <= 1:
             return max(self._first_width, left / self._readers)
         return left * min(max(pages_left / (2 * self._readers), 1.0), PAGES) / pages_left

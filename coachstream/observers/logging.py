@@ -77,7 +77,7 @@ _LINES: dict[type[Event], _Line] = {
         INFO,
         (
             "backfill read up to %(until)s: sessions=%(sessions)d, %(share).2f of the time, "
-            "%(seconds_left).0f s left"
+            "%(at_least)s%(seconds_left).0f s left"
         ),
     ),
     telemetry.SessionMalformed: (_feed, ERROR, "malformed session: %(error)s"),
@@ -222,4 +222,6 @@ def _shown(event: Event) -> dict[str, Any]:
     fields = dict(event.__rich_repr__())
     if isinstance(event, _OF_A_STORE):
         fields["error"] = worded_error(event.error)
+    if isinstance(event, telemetry.BackfillProgress):
+        fields["at_least"] = "at least " if event.at_least else ""
     return {"event": event, **fields}

@@ -38,7 +38,10 @@ class BackfillProgress(Event, frozen=True, kw_only=True):
     share: float
     """The share of the time range that has been delivered, from 0 to 1."""
     seconds_left: float
-    """Estimated seconds to the end, if the rest has as many sessions per day as so far."""
+    """Estimated seconds to the end: by the pages that are left, if they lie as densely as those
+    read last, and by how long a page has taken."""
+    at_least: bool
+    """Whether it may take much longer, because nobody has looked into some of the rest."""
 
 
 class SessionMalformed(Event, frozen=True, kw_only=True):

@@ -4,6 +4,20 @@ from tests.breaks.mutation import SIMULATION, Mutation
 
 MUTATIONS = (
     Mutation(
+        "an estimate is a lower bound until all was looked into",
+        "feed/parallel",
+        "return known + self._plan.pages_left, None in in_windows or bool(self._plan)",
+        "return known + self._plan.pages_left, False",
+        ("tests/feed/test_progress.py",),
+    ),
+    Mutation(
+        "an estimate knows how slow its reader is",
+        "feed/backfill",
+        "self._busy_elsewhere += self._clock.monotonic() - self._left_at",
+        "self._busy_elsewhere += 0.0",
+        ("tests/feed/test_progress.py",),
+    ),
+    Mutation(
         "windows that all bring one page are noticed",
         "feed/parallel",
         "        if window == read.window or (belongs and belonged):\n",
