@@ -275,7 +275,9 @@ class StreamSource:
                 "stream", "pass name and store to consume(), not to the stream"
             )
         if self.used or self.closed:
-            raise InvalidArgumentError("stream", "this stream is already in use; create a new one")
+            raise InvalidArgumentError(
+                "stream", "this stream was already used or closed; create a new one"
+            )
         self.used = True
         self._on_close = on_close
         self._saved_by = checkpointer
