@@ -27,6 +27,8 @@ CoachStreamError
 |-- QueryMismatchError         the checkpoint belongs to another query
 |-- TooManyFailuresError       more sessions failed than ``failure_ratio`` allows
 `-- CheckpointError            a checkpoint can't be read or written
+    |-- StoreError               the store failed; the cause is what its driver raised
+    |   `-- StoreRefusedError      waiting does not help: no permission, wrong password, ...
     |-- StaleCheckpointError     another consumer has moved this checkpoint
     |   `-- SaveRolledBackError        your transaction was rolled back, and a save with it
     |-- CorruptCheckpointError   the stored checkpoint is damaged
@@ -184,6 +186,18 @@ class TooManyFailuresError(CoachStreamError):
 
 class CheckpointError(CoachStreamError):
     """A checkpoint can't be read or written."""
+
+
+class StoreError(CheckpointError):
+    """A store failed. The message names it and says what to do; the cause is its driver's error."""
+
+    transient = True
+
+
+class StoreRefusedError(StoreError):
+    """A store can't be used as it is: no permission, a wrong password, a missing directory."""
+
+    transient = False
 
 
 class StaleCheckpointError(CheckpointError):

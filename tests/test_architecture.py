@@ -45,8 +45,10 @@ IMPORTERS = {
     "asyncpg": {"checkpoints.postgres"},
     "click": {"cli"},
     "nats": {"checkpoints.nats"},
+    "psycopg": {"checkpoints.connections"},
     "redis": {"checkpoints.redis"},
     "rich": {"cli"},
+    "sqlalchemy": {"checkpoints.connections"},
     "sqlite3": {"checkpoints.sqlite"},
 }
 """Outside libraries, and the modules that may import them. (`client` only names a type;

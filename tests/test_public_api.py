@@ -22,7 +22,7 @@ NAMES = [
     OnFailure Page PageTooLargeError Position QueryMismatchError RateLimitError RateLimits
     RedirectError Region Replay Report RequestTimeoutError Retry RetryPolicy SaveRolledBackError
     ServerError ServiceUnavailableError SessionStatus SessionStream Sessions
-    StaleCheckpointError StreamInUseError StreamState SystemClock TokenProvider
+    StaleCheckpointError StoreError StoreRefusedError StreamInUseError StreamState SystemClock TokenProvider
     TokenUnavailableError TooManyFailuresError TransportError UnauthorizedError UndecodableError
     UntrustedCertificateError __version__ consume replay
     """.splitlines()

@@ -18,6 +18,16 @@ def require(driver: str, *, extra: str) -> None:
         )
 
 
+def unreadable_url() -> InvalidArgumentError:
+    """Return the error for a URL that a driver can't read, without what the driver says of it.
+
+    A driver may take part of a password for a port, and show it.
+    """
+    return InvalidArgumentError(
+        "store", "its URL can't be read: percent-encode the password, and check the other parts"
+    )
+
+
 def without_secrets(url: str) -> str:
     """Return the scheme, host, port and path of a URL; if it is ambiguous, only the scheme.
 

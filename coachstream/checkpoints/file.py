@@ -2,17 +2,20 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import unquote
 
 from ..errors import CorruptCheckpointError, InvalidArgumentError
 from .files import FileWorker, locked, replace_file, sibling, sync_directory
 from .store import Store
-from .stored import Stored, check_revision, seal, unseal
+from .stored import Stored, check_revision, seal, unseal, unsealed_name
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
+_SUFFIX = ".json"
 _LONGEST_PLAIN = 120  # file systems allow 255 bytes, and suffixes are added
 
 
@@ -46,6 +49,29 @@ class FileStore(Store):
     async def _save(self, name: str, value: bytes, after: int) -> None:
         await self._worker.run(partial(self._replace, name, value, after))
 
+    async def _list(self) -> Iterable[str]:
+        return await self._worker.run(self._names)
+
+    async def _delete(self, name: str) -> bool:
+        return await self._worker.run(partial(self._remove, self._directory / file_name(name)))
+
+    def _names(self) -> list[str]:
+        try:
+            paths = list(self._directory.iterdir())
+        except FileNotFoundError:
+            return []
+        return [name for name in map(_name_of, paths) if name is not None]
+
+    def _remove(self, path: Path) -> bool:
+        if not self._directory.is_dir():
+            return False
+        with locked(sibling(path, "lock")):
+            found = path.exists()
+            for one in (sibling(path, "new"), sibling(path, "previous"), path):
+                one.unlink(missing_ok=True)
+            sync_directory(self._directory)
+            return found
+
     def _replace(self, name: str, value: bytes, after: int) -> None:
         self._make_directory()
         path = self._directory / file_name(name)
@@ -53,8 +79,8 @@ class FileStore(Store):
             stored = _read(path, name)
             check_revision(name, stored, after)
             if stored is not None:
-                _store_previous(path, stored)
-            replace_file(path, seal(Stored(after + 1, value)))
+                _store_previous(path, stored, name)
+            replace_file(path, _sealed(Stored(after + 1, value), name))
             sync_directory(self._directory)
 
     def _make_directory(self) -> None:
@@ -78,7 +104,19 @@ def file_name(name: str) -> str:
     if len(plain) > _LONGEST_PLAIN:
         # No plain name has a "+", so a shortened one can't equal another's.
         plain = f"{plain[:_LONGEST_PLAIN]}+{sha256(name.encode()).hexdigest()}"
-    return f"{plain}.json"
+    return f"{plain}{_SUFFIX}"
+
+
+def _name_of(path: Path) -> str | None:
+    """Reverse `file_name`; return None if the file is not a checkpoint.
+
+    Files of earlier releases do not have the name that theirs was shortened from.
+    """
+    if not path.name.endswith(_SUFFIX):
+        return None
+    plain = path.name.removesuffix(_SUFFIX)
+    name = unsealed_name(path.read_bytes()) if "+" in plain else unquote(plain)
+    return name if name and file_name(name) == path.name else None
 
 
 def _read(path: Path, name: str) -> Stored | None:
@@ -88,10 +126,8 @@ def _read(path: Path, name: str) -> Stored | None:
     except FileNotFoundError:
         return None
     except CorruptCheckpointError as error:
-        raise CorruptCheckpointError(
-            f"checkpoint {name!r} is damaged ({error.__cause__}) in {path}. "
-            f"{_recovery_advice(path, name)}"
-        ) from error
+        advice = _recovery_advice(path, name)
+        raise CorruptCheckpointError(f"{path}: {error}. {advice}") from error
 
 
 def _recovery_advice(path: Path, name: str) -> str:
@@ -100,14 +136,19 @@ def _recovery_advice(path: Path, name: str) -> str:
     try:
         stored = unseal(name, previous.read_bytes())
     except (OSError, CorruptCheckpointError):
-        return "There is no usable previous one: remove it to begin again from the start time"
+        return "There is no usable previous one"
     return (
         f"The previous one, revision {stored.revision}, is intact: with no consumer running, move "
         f"{previous} over {path} to go on from there; what was settled since is delivered again"
     )
 
 
-def _store_previous(path: Path, stored: Stored) -> None:
+def _sealed(stored: Stored, name: str) -> bytes:
+    """Return the content of the file, with the name if that of the file is shortened."""
+    return seal(stored, name=name if "+" in file_name(name) else None)
+
+
+def _store_previous(path: Path, stored: Stored, name: str) -> None:
     """Store the current file as the previous one, too. It stays in place meanwhile."""
     previous = sibling(path, "previous")
     with suppress(FileNotFoundError):
@@ -115,4 +156,4 @@ def _store_previous(path: Path, stored: Stored) -> None:
     try:
         os.link(path, previous)
     except OSError:  # a file system without hard links
-        replace_file(previous, seal(stored))
+        replace_file(previous, _sealed(stored, name))

@@ -8,6 +8,11 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
+_inherited: list[object] = []
+"""The connections of the process that forked this one. They are never closed here: a driver would
+take them from the parent's event loop, which waits for them through a file that both share."""
+
+
 class Lazy(Generic[T]):
     """A connection made on first use, and made again when it is no longer ``usable``.
 
@@ -41,6 +46,7 @@ class Lazy(Generic[T]):
 
     def _slot(self) -> "_Slot[T]":
         if self._process != os.getpid():
+            _inherited.append(self._slots)
             self._slots, self._process = {}, os.getpid()
         for loop in [one for one in self._slots if one.is_closed()]:
             del self._slots[loop]

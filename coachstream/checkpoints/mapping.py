@@ -1,12 +1,12 @@
 """Checkpoints in a mapping: a dict for tests, or any mutable mapping of yours."""
 
-import threading
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 
+from ..tasks import ForkSafeLock
 from .store import Store
 from .stored import Stored, check_revision, seal, unseal
 
-_lock = threading.Lock()  # stores on the loops of two threads may share a mapping
+_lock = ForkSafeLock()  # stores on the loops of two threads may share a mapping
 
 
 class MappingStore(Store):
@@ -30,6 +30,13 @@ class MappingStore(Store):
         with _lock:
             check_revision(name, self._stored(name), after)
             self._mapping[name] = seal(Stored(after + 1, value))
+
+    async def _list(self) -> Iterable[str]:
+        return list(self._mapping)
+
+    async def _delete(self, name: str) -> bool:
+        with _lock:
+            return self._mapping.pop(name, None) is not None
 
     def _stored(self, name: str) -> Stored | None:
         sealed = self._mapping.get(name)

@@ -1,13 +1,16 @@
 """Checkpoints in Redis."""
 
 import inspect
+import re
 import uuid
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from ..errors import InvalidArgumentError
+from ..errors import InvalidArgumentError, StoreError, StoreRefusedError
 from ..tasks import in_thread
-from .drivers import require, without_secrets
+from .drivers import require, unreadable_url, without_secrets
+from .failures import Advice, is_any
 from .lazy import Lazy
 from .store import Store
 from .stored import Stored, check_revision, damaged, overtaken
@@ -64,7 +67,33 @@ class RedisStore(Store):
         return f"RedisStore({shown!r})"
 
     async def _load(self, name: str) -> Stored | None:
-        client = await self._client()
+        async with self._client() as client:
+            return await self._read(client, name)
+
+    async def _save(self, name: str, value: bytes, after: int) -> None:
+        async with self._client() as client:
+            check_revision(name, await self._read(client, name), after)
+            save_id = uuid.uuid4().hex
+            key = self._prefix + name
+            done = client.eval(_REPLACE, 1, key, str(after), str(after + 1), value, save_id)
+            if not await cast("Awaitable[int]", done):
+                raise overtaken(name, after)
+
+    async def _list(self) -> Iterable[str]:
+        async with self._client() as client:
+            pattern = re.sub(r"([\\*?\[\]^-])", r"\\\1", self._prefix) + "*"
+            # Your client may be configured to decode responses.
+            keys = [
+                key if isinstance(key, str) else key.decode()
+                async for key in client.scan_iter(match=pattern)
+            ]
+            return {key.removeprefix(self._prefix) for key in keys}
+
+    async def _delete(self, name: str) -> bool:
+        async with self._client() as client:
+            return bool(await client.delete(self._prefix + name))
+
+    async def _read(self, client: "Redis", name: str) -> Stored | None:
         found = await cast(
             "Awaitable[list[Any]]", client.hmget(self._prefix + name, ["revision", "value"])
         )
@@ -77,27 +106,45 @@ class RedisStore(Store):
         except (TypeError, ValueError) as error:
             raise damaged(name, error) from error
 
-    async def _save(self, name: str, value: bytes, after: int) -> None:
-        check_revision(name, await self._load(name), after)
-        client = await self._client()
-        save_id = uuid.uuid4().hex
-        key = self._prefix + name
-        done = client.eval(_REPLACE, 1, key, str(after), str(after + 1), value, save_id)
-        if not await cast("Awaitable[int]", done):
-            raise overtaken(name, after)
-
     async def _close(self) -> None:
         client = await self._own_client.take()
         if client is not None:
             await client.aclose()
 
-    async def _client(self) -> "Redis":
-        return self._server if not isinstance(self._server, str) else await self._own_client.get()
+    @asynccontextmanager
+    async def _client(self) -> "AsyncIterator[Redis]":
+        """Yield the client; after the server was demoted, let its connections to it go."""
+        if not isinstance(self._server, str):
+            yield self._server
+            return
+        client = await self._own_client.get()
+        try:
+            yield client
+        except Exception as error:
+            if is_any(error, "MasterDownError", "ReadOnlyError"):
+                await client.connection_pool.disconnect(inuse_connections=False)
+            raise
 
     async def _connect(self) -> "Redis":
         assert isinstance(self._server, str)
         kind = await in_thread(_driver)
-        return kind.from_url(self._server, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+        try:
+            return kind.from_url(
+                self._server, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT
+            )
+        except ValueError:
+            raise unreadable_url() from None
+
+    def _advice(self, error: Exception) -> Advice:
+        in_script = ("NOPERM", "executing the script can't")
+        if is_any(error, "NoPermissionError") or any(one in str(error) for one in in_script):
+            commands = "HMGET, EVAL, HGET, HSET, SCAN and DEL"
+            return StoreRefusedError, f"Allow the user {commands} on the keys {self._prefix}*"
+        if is_any(error, "AuthenticationError", "AuthorizationError"):
+            return StoreRefusedError, "Check the user and the password"
+        if "DB index is out of range" in str(error):
+            return StoreRefusedError, "Check the number of the database"
+        return StoreError, "Check that the server is up and can be reached"
 
 
 def _driver() -> "type[Redis]":

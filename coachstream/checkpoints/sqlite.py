@@ -2,14 +2,15 @@
 
 import os
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import CorruptCheckpointError, InvalidArgumentError
+from ..errors import CorruptCheckpointError, InvalidArgumentError, StoreRefusedError
+from ..tasks import ForkSafeLock
+from .failures import Advice, advice_on
 from .files import FileWorker, LockHeldError
 from .store import Store
 from .stored import Stored, check_revision
@@ -29,11 +30,12 @@ _FIRST = "INSERT INTO coachstream_checkpoints (revision, value, name) VALUES (?,
 _NEXT = "UPDATE coachstream_checkpoints SET revision = ?, value = ? WHERE name = ? AND revision = ?"
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_NOT_ALLOWED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 # No other thread may open a file while it is created here: closing any descriptor of a file drops
 # the locks that SQLite holds on it for the whole process.
-_create_lock = threading.Lock()
+_create_lock = ForkSafeLock()
 
 _unusable: list[sqlite3.Connection] = []
 """Connections that are kept, because even closing them would hang."""
@@ -74,6 +76,12 @@ class SqliteStore(Store):
         replace = partial(_replace, name=name, value=value, after=after)
         await self._worker.run(partial(self._with_connection, replace))
 
+    async def _list(self) -> Iterable[str]:
+        return await self._worker.run(partial(self._with_connection, _names))
+
+    async def _delete(self, name: str) -> bool:
+        return await self._worker.run(partial(self._with_connection, partial(_delete, name=name)))
+
     async def _close(self) -> None:
         await self._worker.run(self._disconnect)
 
@@ -98,6 +106,12 @@ class SqliteStore(Store):
             self._working = False
             if self._closed:  # while this hung, so closing has not waited for it
                 self._disconnect()
+
+    def _advice(self, error: Exception) -> Advice:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _NOT_ALLOWED:
+            return StoreRefusedError, "Let this process write to the file and to its directory"
+        return advice_on(error)
 
     def _connected(self) -> sqlite3.Connection:
         """Return a connection of this process to the file that is at the path now.
@@ -177,6 +191,16 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def _read(connection: sqlite3.Connection, *, name: str) -> Stored | None:
     row = connection.execute(_READ, (name,)).fetchone()
     return None if row is None else Stored(*row)
+
+
+def _names(connection: sqlite3.Connection) -> list[str]:
+    return [name for (name,) in connection.execute("SELECT name FROM coachstream_checkpoints")]
+
+
+def _delete(connection: sqlite3.Connection, *, name: str) -> bool:
+    with _transaction(connection):
+        query = "DELETE FROM coachstream_checkpoints WHERE name = ?"
+        return connection.execute(query, (name,)).rowcount > 0
 
 
 def _replace(connection: sqlite3.Connection, *, name: str, value: bytes, after: int) -> None:

@@ -1,15 +1,18 @@
 """The base class of the stores in this package."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 import anyio
 
-from ..errors import ClosedError
+from ..errors import ClosedError, CoachStreamError
 from ..models import Position
 from ..tasks import close_after
 from .encoding import Checkpoint, encode
+from .failures import BUGS, Advice, advice_on, store_error
 from .names import checked_name
 from .stored import Stored, restore
 
@@ -24,6 +27,8 @@ class Store(ABC):
     event loop may use it, several at once, and so may a forked process: each gets connections of
     its own, unless they were passed in. Close a store before its loop ends.
     Closing leaves open what was passed in (a mapping, a pool, a client).
+
+    What a driver raises becomes a `StoreError`, and a `StoreRefusedError` if waiting does not help.
     """
 
     def __init__(self) -> None:
@@ -31,12 +36,33 @@ class Store(ABC):
 
     async def load(self, name: str) -> Checkpoint | None:
         self._check_open()
-        return restore(name, await self._load(checked_name(name)))
+        checked_name(name)
+        with self._explained(f"loading {name!r}"):
+            stored = await self._load(name)
+        return restore(name, stored)
 
     async def save(self, name: str, position: Position, *, after: int) -> Checkpoint:
         self._check_open()
-        await self._save(checked_name(name), encode(position), after)
+        checked_name(name)
+        with self._explained(f"saving {name!r}"):
+            await self._save(name, encode(position), after)
         return Checkpoint(position=position, revision=after + 1)
+
+    async def list(self) -> Sequence[str]:
+        """Return the names that have a checkpoint, in alphabetical order."""
+        self._check_open()
+        with self._explained("listing"):
+            return sorted(await self._list())
+
+    async def delete(self, name: str) -> bool:
+        """Forget the checkpoint of ``name``, even if it is damaged; return whether there was one.
+
+        A consumer that runs with this name is stopped by its next save.
+        """
+        self._check_open()
+        checked_name(name)
+        with self._explained(f"deleting {name!r}"):
+            return await self._delete(name)
 
     async def aclose(self) -> None:
         """Close what the store opened. Closing twice is harmless.
@@ -67,6 +93,19 @@ class Store(ABC):
         if self._closed:
             raise ClosedError("the checkpoint store is closed")
 
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except (CoachStreamError, *BUGS):
+            raise
+        except Exception as error:
+            raise store_error(repr(self), doing, error, self._advice(error)) from error
+
+    def _advice(self, error: Exception) -> Advice:
+        """Return what to do about an error of the driver."""
+        return advice_on(error)
+
     @abstractmethod
     async def _load(self, name: str) -> Stored | None:
         """Return what is stored for the name."""
@@ -74,6 +113,14 @@ class Store(ABC):
     @abstractmethod
     async def _save(self, name: str, value: bytes, after: int) -> None:
         """Store ``value`` as revision ``after + 1``, if `check_revision` allows it."""
+
+    @abstractmethod
+    async def _list(self) -> Iterable[str]:
+        """Return the names that have a checkpoint."""
+
+    @abstractmethod
+    async def _delete(self, name: str) -> bool:
+        """Remove what is stored for the name; return whether there was anything."""
 
     async def _close(self) -> None:
         """Close what was opened. Called once."""

@@ -16,9 +16,10 @@ class Stored(msgspec.Struct, frozen=True):
     """A position, encoded by `encoding.encode`."""
 
 
-class _Label(msgspec.Struct, frozen=True):
+class _Label(msgspec.Struct, frozen=True, omit_defaults=True):
     revision: int
     sha256: str
+    name: str | None = None
 
 
 _label = msgspec.json.Decoder(_Label)
@@ -65,9 +66,9 @@ def overtaken(name: str, after: int) -> StaleCheckpointError:
     )
 
 
-def seal(stored: Stored) -> bytes:
+def seal(stored: Stored, *, name: str | None = None) -> bytes:
     """Return it as one value of two lines, with a checksum, for storage without columns."""
-    label = _Label(stored.revision, _checksum(stored))
+    label = _Label(stored.revision, _checksum(stored), name)
     return b"%s\n%s" % (msgspec.json.encode(label), stored.value)
 
 
@@ -85,7 +86,17 @@ def unseal(name: str, sealed: bytes) -> Stored:
     stored = Stored(label.revision, value)
     if label.sha256 != _checksum(stored):
         raise damaged(name, "its checksum does not match")
+    if label.name not in {None, name}:
+        raise damaged(name, f"it is that of {label.name!r}")
     return stored
+
+
+def unsealed_name(sealed: bytes) -> str | None:
+    """Return the name that was sealed, if there is one."""
+    try:
+        return _label.decode(sealed.partition(b"\n")[0]).name
+    except msgspec.MsgspecError:
+        return None
 
 
 def damaged(name: str, problem: object) -> CorruptCheckpointError:

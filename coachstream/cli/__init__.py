@@ -1,7 +1,8 @@
 """The command line: a demo, a local server to test against, and the feed as lines of JSON.
 
-It may import the public names, ``emulator``, ``http``, ``observers``, ``sessions``, ``telemetry``
-and the modules at the top; only ``__main__`` imports it. Each command has its own module.
+It may import the public names, ``checkpoints``, ``emulator``, ``http``, ``observers``,
+``sessions``, ``telemetry``, ``wire`` and the modules at the top; only ``__main__`` imports it. Each
+command has its own module.
 """
 
 from coachstream import __version__
@@ -13,7 +14,7 @@ except ModuleNotFoundError as error:  # the library itself needs neither
     missing = str(error.name).partition(".")[0]
     raise SystemExit(f"the command line needs {missing}: pip install 'coachstream[cli]'") from None
 
-from . import demo, emulate, tail  # they import both
+from . import checkpoint, demo, emulate, tail  # they import both
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,5 +23,5 @@ def main() -> None:
     """Follow Samsara's coaching sessions. Start with `coachstream demo`: it needs no account."""
 
 
-for module in (demo, emulate, tail):
+for module in (demo, emulate, tail, checkpoint):
     main.add_command(module.command)

@@ -9,10 +9,17 @@ from typing import TypeVar
 import anyio
 
 from ..checkpoints import Checkpoint, PostgresStore, Store, StoreLike, open_store
+from ..checkpoints.connections import Connection
+from ..checkpoints.failures import BUGS, advice_on, store_error
 from ..checkpoints.names import checked_name
-from ..checkpoints.postgres import Connection
 from ..checkpoints.stored import damaged, overtaken
-from ..errors import InvalidArgumentError, QueryMismatchError, StaleCheckpointError
+from ..errors import (
+    CoachStreamError,
+    InvalidArgumentError,
+    QueryMismatchError,
+    StaleCheckpointError,
+    StoreError,
+)
 from ..models import Position
 from ..retry import RetryPolicy
 from ..tasks import Runtime, close_all, supervised
@@ -29,6 +36,8 @@ CLOSE_STORE = 1.0
 """Seconds of those that are left to close the store if the last save fails until then."""
 INTERVAL = 1.0
 """Seconds between two saves at least, while there is always something to save."""
+TAKEOVERS = 5
+"""How often a start is saved that another consumer moves at the same time."""
 
 T = TypeVar("T")
 
@@ -45,6 +54,8 @@ class Checkpointer:
     ) -> None:
         self._store = open_store(store)
         self._given = store
+        known = isinstance(self._store, Store)
+        self._shown = repr(self._store) if known else type(self._store).__name__
         self._name = checked_name(name)
         self._runtime = runtime
         self._clock = runtime.clock
@@ -87,23 +98,40 @@ class Checkpointer:
         The stored query is resumed, not the one asked for, because its cursor belongs to it. A
         start that has moved on is accepted, because services compute one at each boot.
 
+        The position is saved at once, so that nothing is delivered if it can't be saved. An earlier
+        consumer with this name finds out at its next save, and stops.
+
         Raises:
             QueryMismatchError: the filters differ, or the start is earlier.
-            CheckpointError: what is stored can't be used.
-            Exception: what the store raised, if that can't mend or patience is over.
+            StoreError: the store failed, and waiting does not help or patience is over.
+            CheckpointError: what is stored can't be used, or others move it again and again.
         """
+        for left in reversed(range(TAKEOVERS)):
+            position = await self._resumed(asked)
+            try:
+                await self.save(position)
+            except StaleCheckpointError:
+                if not left:
+                    raise
+            else:
+                self._loaded = True
+                return position
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _resumed(self, asked: Query) -> Position:
         found = await self._patiently(self._load, LoadFailed)
-        self._loaded = True
-        if found is None:
-            self._revisions.stored(None)
-            return Position(query=asked.wire, origin=asked.wire)
-        stored = self._checked(found.position.origin)
-        self._checked(found.position.query)
-        if stored.filters != asked.filters or asked.start < stored.start:
-            raise QueryMismatchError(self._name, stored=stored.wire, asked=asked.wire)
+        self._saved = None
+        start = Position(query=asked.wire, origin=asked.wire)
+        if found is not None:
+            stored = self._checked(found.position.origin)
+            self._checked(found.position.query)
+            nothing_settled = found.position == Position(query=stored.wire, origin=stored.wire)
+            fits = stored.filters == asked.filters and asked.start >= stored.start
+            if not fits and not nothing_settled:
+                raise QueryMismatchError(self._name, stored=stored.wire, asked=asked.wire)
+            start = found.position if fits else start
         self._revisions.stored(found)
-        self._saved = found.position
-        return found.position
+        return start
 
     def _checked(self, wire: str) -> Query:
         """Return a stored query, if it can be sent: not all storage notices its own damage."""
@@ -124,7 +152,8 @@ class Checkpointer:
             StaleCheckpointError: another consumer has moved the checkpoint.
             SaveRolledBackError: a transaction was rolled back with a save in it, and more has been
                 settled since.
-            Exception: what the store raised, if that can't mend or patience is over.
+            StoreError: the store failed, and waiting does not help or patience is over.
+            Exception: what your connection raised.
         """
         async with self._lock:
             if position == self._saved:
@@ -182,7 +211,8 @@ class Checkpointer:
                 with anyio.move_on_after(LAST_SAVE - CLOSE_STORE) as scope:
                     await self.save(position)
                 if scope.cancelled_caught:
-                    raise TimeoutError(f"the last save of {self._name!r} did not end in time")
+                    late = TimeoutError("the last save did not end in time")
+                    raise self._last_failure or self._failure(f"saving {self._name!r}", late)
 
     async def _patiently(
         self, call: Callable[[], Awaitable[T]], event: type[SaveFailed] | type[LoadFailed]
@@ -230,17 +260,14 @@ class Checkpointer:
             raise overtaken(self._name, self._revisions.current)
 
     async def _load(self, *, on: Connection | None = None) -> Checkpoint | None:
-        if on is None:
-            return await self._supervised(partial(self._store.load, self._name), "loading")
-        return await self._supervised(partial(self.postgres.load, self._name, on=on), "loading")
+        load = self._store.load if on is None else partial(self.postgres.load, on=on)
+        return await self._call(partial(load, self._name), "loading", on)
 
     async def _write(self, position: Position, *, on: Connection | None = None) -> Checkpoint:
         after = self._revisions.current
         save = self._store.save if on is None else partial(self.postgres.save, on=on)
         try:
-            saved = await self._supervised(
-                partial(save, self._name, position, after=after), "saving"
-            )
+            saved = await self._call(partial(save, self._name, position, after=after), "saving", on)
         except StaleCheckpointError:
             raise
         except BaseException:  # whether it has happened is not known
@@ -251,7 +278,17 @@ class Checkpointer:
             self._revisions.current = saved.revision
         return saved
 
-    async def _supervised(self, call: Callable[[], Awaitable[T]], doing: str) -> T:
-        return await supervised(
-            call, f"{doing} {self._name!r}", self._runtime, within=STORE_TIMEOUT
-        )
+    async def _call(self, call: Callable[[], Awaitable[T]], doing: str, on: Connection | None) -> T:
+        """Return what the call returns; explain its errors, but not those of your connection."""
+        what = f"{doing} {self._name!r}"
+        try:
+            return await supervised(call, what, self._runtime, within=STORE_TIMEOUT)
+        except (CoachStreamError, *BUGS):
+            raise
+        except Exception as error:
+            if on is not None:
+                raise
+            raise self._failure(what, error) from error
+
+    def _failure(self, doing: str, error: Exception) -> StoreError:
+        return store_error(self._shown, doing, error, advice_on(error))

@@ -11,8 +11,6 @@ from ..retry import RetryPolicy
 from ..tasks import Runtime
 
 HOPELESS = (
-    CoachStreamError,
-    # The store, or what it was given, is wrong:
     AssertionError,
     AttributeError,
     FileNotFoundError,
@@ -24,7 +22,7 @@ HOPELESS = (
     PermissionError,
     TypeError,
 )
-"""What a store raises that time does not mend, so that it is raised at once."""
+"""What a ledger raises that time does not mend: it, or what it was given, is wrong."""
 
 T = TypeVar("T")
 
@@ -62,7 +60,7 @@ class Asking:
                 delay = self._retry.delay(attempt, self._runtime.random)
                 failing_for = now + delay - failing_since
                 is_over = self._patience.is_over(attempt=attempt, failing_for=failing_for)
-                if isinstance(error, HOPELESS) or is_over or self._stopped:
+                if _is_hopeless(error) or is_over or self._stopped:
                     raise
                 report(attempt, delay, error)
                 await self._wait(delay)
@@ -83,3 +81,10 @@ class Asking:
         self._stopped = True
         for wait in tuple(self._waits):
             wait.cancel()
+
+
+def _is_hopeless(error: Exception) -> bool:
+    """Return whether time does not mend it, so that it is raised at once."""
+    if isinstance(error, CoachStreamError):
+        return not error.transient
+    return isinstance(error, HOPELESS)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from copy import copy
 from functools import partial
 
-from ..checkpoints.postgres import Connection
+from ..checkpoints.connections import in_transaction
 from ..errors import ClosedError, InvalidArgumentError, MalformedSessionError, StreamInUseError
 from ..feed.health import HealthMonitor
 from ..feed.reading import Reader, Reading
@@ -155,20 +155,22 @@ class StreamSource:
         with self._exclusive:
             await supervised(partial(self.on_malformed, error), "on_malformed", self._runtime)
 
-    async def ack(self, on: Connection | None) -> None:
+    async def ack(self, on: object | None) -> None:
         """Settle all that was handed out, and save it; see `SessionStream.ack`."""
+        connection = None
         if on is not None:
             if self.checkpointer is None:
                 raise InvalidArgumentError("on", "the stream has no store to save in")
             if not self.hand.by_ack:
                 raise InvalidArgumentError("on", 'needs a stream with settle="ack"')
             self.checkpointer.postgres  # noqa: B018  # raises if the store is none
+            connection = await in_transaction(on)
         self.hand.ack(self.frontier)
         if self.checkpointer is None or self._saver is None:
             return
-        if on is not None:
+        if connection is not None:
             await self._saver.stop()
-            await self.checkpointer.save(self.position, on=on)
+            await self.checkpointer.save(self.position, on=connection)
         elif self.closed or self.checkpointer.due or self.checkpointer.in_transaction:
             await self.checkpointer.save(self.position)
         else:  # a save writes the keys of all settled sessions of the page
@@ -195,9 +197,14 @@ class StreamSource:
         for sibling in same:
             if sibling.closed or sibling.dropped:
                 await sibling.finished.wait()
-        await self._resume(self.checkpointer)
         for sibling in same:
             sibling.overtaken = True
+        try:
+            await self._resume(self.checkpointer)
+        except BaseException:
+            for sibling in same:
+                sibling.overtaken = False
+            raise
         self._siblings.add(self)
 
     async def _resume(self, checkpointer: Checkpointer) -> None:

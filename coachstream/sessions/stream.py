@@ -3,7 +3,6 @@
 from types import TracebackType
 from typing import Self
 
-from ..checkpoints.postgres import Connection
 from ..errors import InvalidArgumentError
 from ..feed.health import Health
 from ..models import CoachingSession, Position
@@ -57,7 +56,7 @@ class SessionStream:
         """
         return PageStream(self._source, self)
 
-    async def ack(self, *, on: Connection | None = None) -> None:
+    async def ack(self, *, on: object | None = None) -> None:
         """Settle all sessions delivered so far. If there is a store, that is saved within a second.
 
         With ``settle="ack"`` and a `PostgresStore`, ``on`` may be your own connection with an open
@@ -69,6 +68,9 @@ class SessionStream:
                     await connection.execute(...)
                     await stream.ack(on=connection)
 
+        It is a connection of asyncpg, an ``AsyncConnection`` of psycopg 3, or one of SQLAlchemy
+        over either. What its driver raises is raised as it is.
+
         If the transaction is rolled back, do the same work in another one and call this again. If
         you go on without that, the next call raises `SaveRolledBackError`.
 
@@ -76,7 +78,9 @@ class SessionStream:
             StaleCheckpointError: another consumer has moved the checkpoint.
             SaveRolledBackError: see above.
             StreamInUseError: two loops read the stream, so what is finished can't be told.
-            InvalidArgumentError: the stream or its store can't save on a connection.
+            StoreError: an earlier save failed for good.
+            InvalidArgumentError: the stream or its store can't save on a connection, or not on this
+                one, or no transaction is open on it. Nothing was settled.
         """
         await self._source.ack(on)
 

@@ -8,12 +8,13 @@ from .cancellation import cancellation_first, close_after
 from .exclusive import Exclusive
 from .runtime import Runtime
 from .supervision import cancel_all, close_all, supervised
-from .threads import SerialThread, in_thread
+from .threads import ForkSafeLock, SerialThread, in_thread
 
 __all__ = [
     "BackgroundTasks",
     "DetachedTask",
     "Exclusive",
+    "ForkSafeLock",
     "Runtime",
     "SerialThread",
     "cancel_all",

@@ -154,6 +154,24 @@ class _Forks:
         self._working = 0
 
 
+class ForkSafeLock:
+    """A lock between threads, which is free in a forked process, whoever held it in the parent."""
+
+    def __init__(self) -> None:
+        self._forget()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+
+
 _forks = _Forks()
 if hasattr(os, "register_at_fork"):  # where processes can fork
     _forks.watch()

@@ -25,12 +25,15 @@ def hang(*_: object, **__: object) -> Any:
 class Handler:
     """Handles some sessions, refuses the others, and then exits."""
 
-    def __init__(self, *, refuses: bool) -> None:
+    def __init__(self, *, refuses: bool, disk_hangs: bool) -> None:
         self._refuses = refuses
+        self._disk_hangs = disk_hangs
         self._count = 0
 
     async def __call__(self, session: CoachingSession) -> None:
         self._count += 1
+        if self._disk_hangs:
+            sqlite._replace = hang
         if self._count == 10:
             sys.exit(3)
         print(session.id, flush=True)  # noqa: T201  # the test reads it
@@ -44,7 +47,6 @@ async def main(store: str, *more: str) -> None:
         redis._driver = hang
         asyncio.get_running_loop().call_later(0.3, sys.exit, 3)
     elif more == ("hang",):
-        sqlite._replace = hang
         checkpointer.LAST_SAVE = checkpoints_store.CLOSING = 0.5
     elif more:
         how = {
@@ -58,7 +60,7 @@ async def main(store: str, *more: str) -> None:
         Client(TOKEN, base_url=api.url, rate_limits=RateLimits(sessions=None)) as client,
     ):
         stream = client.sessions.stream(start_time=LONG_AGO)
-        handler = Handler(refuses="ledger" in how)
+        handler = Handler(refuses="ledger" in how, disk_hangs=more == ("hang",))
         await consume(stream, handler, name="it", store=store, concurrency=1, **how)
 
 

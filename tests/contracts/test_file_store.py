@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 from coachstream.checkpoints import FileStore
 from coachstream.checkpoints.file import file_name
-from coachstream.errors import CorruptCheckpointError, InvalidArgumentError, StaleCheckpointError
+from coachstream.errors import (
+    CorruptCheckpointError,
+    InvalidArgumentError,
+    StaleCheckpointError,
+    StoreError,
+    StoreRefusedError,
+)
 from tests.contracts.positions import cursor_in, position
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=200)
@@ -61,7 +67,7 @@ async def test_a_directory_of_yours_keeps_its_mode(directory, store):
 async def test_a_mistaken_path_creates_no_directories(tmp_path):
     store = FileStore(tmp_path / "mistaken" / "checkpoints")
     assert await store.load("payroll") is None
-    with pytest.raises(FileNotFoundError, match="mistaken"):
+    with pytest.raises(StoreRefusedError, match="mistaken"):
         await store.save("payroll", position(), after=0)
     assert list(tmp_path.iterdir()) == []
 
@@ -186,7 +192,7 @@ async def test_where_directories_cannot_be_synced_a_save_is_no_failure(store, mo
 async def test_any_other_failure_to_sync_a_directory_is_raised(store, monkeypatch, code):
     await store.save("payroll", position("c0"), after=0)
     let_directories_fail(monkeypatch, code)
-    with pytest.raises(OSError, match=re.escape(os.strerror(code))):
+    with pytest.raises(StoreError, match=re.escape(os.strerror(code))):
         await store.save("payroll", position("c1"), after=1)
 
 
@@ -242,6 +248,30 @@ def test_a_shortened_file_name_is_unique(name):
     plain = {file_name(name[:length]) for length in range(1, len(name))}
     assert file_name(name) not in plain
     assert "+" in file_name(name)
+
+
+async def test_other_files_are_not_listed(directory, store):
+    await store.save("payroll", position(), after=0)
+    await store.save("payroll", position(), after=1)
+    for name in ("notes.json.txt", "Capital.json", "x+y.json", ".json", "%zz.json", "payroll.bak"):
+        write(directory / name, b"{}\n")
+    assert await store.list() == ["payroll"]
+
+
+async def test_a_shortened_file_is_no_other_names(directory, store):
+    await store.save("x" * 200, position(), after=0)
+    (directory / file_name("x" * 200)).replace(directory / file_name("x" * 199 + "y"))
+    with pytest.raises(CorruptCheckpointError, match="it is that of"):
+        await store.load("x" * 199 + "y")
+    assert await store.list() == []
+
+
+async def test_what_is_deleted_leaves_nothing_but_a_lock(directory, store):
+    await store.save("payroll", position(), after=0)
+    await store.save("payroll", position(), after=1)
+    write(directory / "payroll.json.new", b"half a checkpoi")
+    await store.delete("payroll")
+    assert [path.name for path in directory.iterdir()] == ["payroll.json.lock"]
 
 
 def test_an_empty_directory_is_an_error():

@@ -12,8 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from coachstream import FileLedger, StaleCheckpointError
-from coachstream.checkpoints import FileStore, SqliteStore, file, files, sqlite
+from coachstream import FileLedger, StaleCheckpointError, StoreError
+from coachstream.checkpoints import (
+    FileStore,
+    MemoryStore,
+    SqliteStore,
+    file,
+    files,
+    mapping,
+    sqlite,
+)
 from coachstream.consumer import file_ledger
 from coachstream.tasks import threads
 from tests.consumer.test_ledger import failed
@@ -76,6 +84,44 @@ async def test_the_parents_loop_may_be_running(storage, kind):
     await store.save("payroll", position("c1"), after=0)
     in_child(partial(save_in_a_loop, store, "c2", after=1))
     await save_next(store, "c3", after=1 if kind == "mapping" else 2)
+
+
+async def test_the_parents_connections_are_left_alone(storage, kind):
+    """To close one would take it from the parent's event loop, which waits on the same epoll."""
+    store = storage.store()
+    await store.save("payroll", position("c1"), after=0)
+
+    async def collect() -> None:
+        await save_next(store, "c2", after=1)
+        gc.collect()
+
+    in_child(lambda: asyncio.run(collect()))
+    async with asyncio.timeout(5):
+        await save_next(store, "c3", after=1 if kind == "mapping" else 2)
+
+
+def test_a_child_finds_no_lock_of_another_thread(tmp_path):
+    """A thread that holds one while another forks can't release it in the child."""
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with mapping._lock, sqlite._create_lock:
+            held.set()
+            go_on.wait(30)
+
+    holding = threading.Thread(target=hold)
+    holding.start()
+    held.wait(10)
+
+    def save() -> None:
+        for store in (MemoryStore(), SqliteStore(tmp_path / "state.db")):
+            asyncio.run(store.save("payroll", position(), after=0))
+
+    try:
+        in_child(save)
+    finally:
+        go_on.set()
+        holding.join()
 
 
 def test_a_child_has_locks_of_its_own_on_a_sqlite_file(tmp_path):
@@ -161,7 +207,7 @@ def test_a_fork_does_not_wait_for_ever_and_the_child_gets_an_error(save, slow_di
 
     def fail() -> None:
         go_on.set()  # the child's own disk works
-        with pytest.raises(TimeoutError, match="is locked by another process"):
+        with pytest.raises((StoreError, TimeoutError), match="is locked by another process"):
             save("parent")
 
     in_child(fail)

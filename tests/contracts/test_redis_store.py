@@ -85,3 +85,19 @@ def test_a_blocking_client_is_refused(redis_server):
     with pytest.raises(InvalidArgumentError, match=r"redis\.asyncio"):
         RedisStore(client)
     client.close()
+
+
+async def test_only_keys_with_exactly_the_prefix_are_listed(client, prefix):
+    odd = RedisStore(client, prefix=f"{prefix}[a-c]*?\\^")
+    other = RedisStore(client, prefix=f"{prefix}axy\\^")
+    await odd.save("mine", position(), after=0)
+    await other.save("theirs", position(), after=0)
+    assert await odd.list() == ["mine"]
+    assert await other.list() == ["theirs"]
+
+
+async def test_a_client_that_decodes_lists_too(redis_server, prefix):
+    async with redis.from_url(redis_server, decode_responses=True) as client:
+        store = RedisStore(client, prefix=prefix)
+        await store.save("Ünï", position(), after=0)
+        assert await store.list() == ["Ünï"]

@@ -16,6 +16,8 @@ from coachstream.errors import (
     CorruptCheckpointError,
     InvalidArgumentError,
     StaleCheckpointError,
+    StoreError,
+    StoreRefusedError,
 )
 from tests.contracts.positions import cursor_in, full, position
 
@@ -132,7 +134,7 @@ async def test_a_file_that_was_removed_is_not_written_to_any_more(path, store):
 
 async def test_a_missing_directory_is_not_created(tmp_path):
     async with SqliteStore(tmp_path / "mistaken" / "state.db") as store:
-        with pytest.raises(FileNotFoundError, match="mistaken"):
+        with pytest.raises(StoreRefusedError, match="mistaken"):
             await store.load("payroll")
 
 
@@ -152,7 +154,7 @@ async def test_a_save_that_waits_too_long_raises_and_may_be_repeated(path, store
     await store.save("payroll", position(), after=0)
     with closing(sqlite3.connect(path, check_same_thread=False, isolation_level=None)) as other:
         await in_thread(other.execute, "BEGIN IMMEDIATE")
-        with pytest.raises(TimeoutError, match=r"state\.db is locked by another process"):
+        with pytest.raises(StoreError, match=r"state\.db is locked by another process"):
             await store.save("payroll", position("mine"), after=1)
         await in_thread(other.execute, "ROLLBACK")
     assert (await store.save("payroll", position("mine"), after=1)).revision == 2
@@ -162,7 +164,7 @@ async def test_a_full_disk_is_an_error_and_changes_nothing(path, store):
     await store.save("payroll", position("c1"), after=0)
     connection = store._connection
     await in_thread(connection.execute, "PRAGMA max_page_count = 5")
-    with pytest.raises(sqlite3.OperationalError, match="full"):
+    with pytest.raises(StoreError, match="full"):
         await store.save("payroll", full(1_000), after=1)
     assert await cursor_in(store) == "c1"
     await store.save("payroll", position("c2"), after=1)

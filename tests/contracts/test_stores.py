@@ -20,6 +20,7 @@ from coachstream.errors import (
     StaleCheckpointError,
 )
 from coachstream.testing.contracts import StoreContract
+from coachstream.testing.contracts.store import NAMES
 from tests.contracts.positions import cursor_in, position, positions
 
 
@@ -172,3 +173,65 @@ async def test_a_closed_store_causes_no_warnings(storage):
 async def test_the_repr_shows_the_kind_of_store(storage):
     store = storage.store()
     assert repr(store).startswith(f"{type(store).__name__}(")
+
+
+# Listing and deleting
+
+
+async def test_nothing_is_listed_before_anything_is_saved(store):
+    assert await store.list() == []
+    assert not await store.delete("payroll")
+    assert await store.list() == []
+
+
+async def test_all_names_are_listed_in_order(store):
+    for name in NAMES:
+        await store.save(name, position(), after=0)
+        await store.save(name, position("c2"), after=1)
+    assert await store.list() == sorted(NAMES)
+
+
+async def test_a_name_that_is_deleted_is_forgotten_and_no_other(storage, store):
+    for name in NAMES:
+        await store.save(name, position(name), after=0)
+    for number, name in enumerate(NAMES, 1):
+        assert await store.delete(name)
+        assert not await store.delete(name)
+        assert await store.load(name) is None
+        assert await store.list() == sorted(NAMES[number:])
+    async with storage.store() as another:
+        assert await another.list() == []
+
+
+async def test_a_deleted_name_begins_again_and_stops_who_goes_on_with_it(storage, store):
+    for revision in range(3):
+        await store.save("payroll", position("old"), after=revision)
+    async with storage.store() as another:
+        assert await another.delete("payroll")
+    with pytest.raises(StaleCheckpointError):
+        await store.save("payroll", position("old"), after=3)
+    assert (await store.save("payroll", position("new"), after=0)).revision == 1
+    assert await store.list() == ["payroll"]
+
+
+async def test_a_damaged_checkpoint_is_listed_and_can_be_deleted(storage, store):
+    await store.save("payroll", position(), after=0)
+    await store.save("payroll", position(), after=1)
+    await storage.damage("payroll")
+    assert await store.list() == ["payroll"]
+    assert await store.delete("payroll")
+    assert await store.load("payroll") is None
+
+
+async def test_a_closed_store_neither_lists_nor_deletes(storage):
+    async with storage.store() as store:
+        await store.save("payroll", position(), after=0)
+    with pytest.raises(ClosedError):
+        await store.list()
+    with pytest.raises(ClosedError):
+        await store.delete("payroll")
+
+
+async def test_only_a_valid_name_can_be_deleted(store):
+    with pytest.raises(InvalidArgumentError, match="name: "):
+        await store.delete("a\nb")

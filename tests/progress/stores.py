@@ -63,6 +63,9 @@ class Connection:
         self._database = database
         self._levels: list[dict[str, tuple[int, str]]] = []  # writes of each open transaction
 
+    def terminate(self) -> None:
+        self._levels.clear()
+
     def is_in_transaction(self) -> bool:
         return bool(self._levels)
 
@@ -79,6 +82,9 @@ class Connection:
 
     async def execute(self, query: str, *args: object) -> str:
         return query
+
+    async def fetch(self, query: str) -> list[Mapping[str, Any]]:
+        return [{"name": name} for name in self._database.rows]
 
     async def fetchrow(self, query: str, *args: object) -> Mapping[str, Any] | None:
         name = cast("str", args[0])

@@ -11,6 +11,8 @@ from coachstream import (
     RetryPolicy,
     SaveRolledBackError,
     StaleCheckpointError,
+    StoreError,
+    StoreRefusedError,
 )
 from coachstream.checkpoints import MemoryStore, opening
 from coachstream.progress.checkpointer import LAST_SAVE, STORE_TIMEOUT, Checkpointer
@@ -79,27 +81,32 @@ def test_patience_is_bounded_if_the_user_says_so(what):
         store = TroubledStore()
         store.error = OSError("away")
         checkpointer, events = one(store, retry=RetryPolicy(give_up_after=60))
-        with pytest.raises(OSError, match="away"):
+        with pytest.raises(StoreError, match="away") as raised:
             await (checkpointer.load(QUERY) if what == "load" else checkpointer.save(at("a")))
         assert 10 < LoopClock().monotonic() <= 60
+        assert isinstance(raised.value.__cause__, OSError)
         assert events
 
     test()
 
 
 @pytest.mark.parametrize(
-    "error",
-    [CorruptCheckpointError("damaged"), TypeError("a bug"), PermissionError("root only")],
+    ("error", "expected"),
+    [
+        (CorruptCheckpointError("damaged"), CorruptCheckpointError),
+        (TypeError("a bug"), TypeError),
+        (PermissionError("root only"), StoreRefusedError),
+    ],
     ids=lambda error: type(error).__name__,
 )
 @pytest.mark.parametrize("what", ["load", "save"])
-def test_what_cannot_mend_is_raised_at_once(what, error):
+def test_what_cannot_mend_is_raised_at_once(what, error, expected):
     @virtual
     async def test():
         store = TroubledStore()
         store.error = error
         checkpointer, events = one(store)
-        with pytest.raises(type(error)):
+        with pytest.raises(expected):
             await (checkpointer.load(QUERY) if what == "load" else checkpointer.save(at("a")))
         assert events == []
 
@@ -115,7 +122,7 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_failure_like_any_other(
     await pass_time(60)
     store.error = None
     await saving
-    assert isinstance(events[0].error, RuntimeError)
+    assert isinstance(events[0].error.__cause__, RuntimeError)
 
 
 @pytest.mark.parametrize("what", ["load", "save"])
@@ -131,7 +138,8 @@ def test_a_store_that_hangs_is_given_up_in_time_and_asked_again(what):
         overdue, *_, failed = events
         assert isinstance(overdue, CallOverdue)
         assert isinstance(failed, LoadFailed if what == "load" else SaveFailed)
-        assert isinstance(failed.error, TimeoutError)
+        assert isinstance(failed.error, StoreError)
+        assert isinstance(failed.error.__cause__, TimeoutError)
         store.hangs = False
         await asking
 
@@ -207,14 +215,14 @@ async def test_the_last_save_takes_no_longer_than_its_bound_and_says_what_failed
     checkpointer, _ = one(store)
     await checkpointer.load(QUERY)
     store.error = OSError("disk full")
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(StoreError, match="disk full"):
         await checkpointer.finish(at("a"))
     assert LoopClock().monotonic() <= LAST_SAVE
     store.error = None
     checkpointer, _ = one(store)
     await checkpointer.load(QUERY)
     store.hangs, began = True, LoopClock().monotonic()
-    with pytest.raises(TimeoutError, match="the last save of 'x' did not end in time"):
+    with pytest.raises(StoreError, match="saving 'x' failed \\(the last save did not end in time"):
         await checkpointer.finish(at("a"))
     assert LoopClock().monotonic() - began <= LAST_SAVE + 0.1
 
@@ -236,7 +244,7 @@ async def test_what_the_last_save_raised_is_not_replaced_by_a_failure_to_close(m
     monkeypatch.setattr(opening, "MemoryStore", Fails)
     checkpointer, _ = one("memory:")
     await checkpointer.load(QUERY)
-    await checkpointer._store.save("x", at("other"), after=0)
+    await checkpointer._store.save("x", at("other"), after=1)
     with pytest.raises(StaleCheckpointError) as raised:
         await checkpointer.finish(at("a"))
     assert raised.value.__notes__ == ["closing the store failed, too: OSError: closing failed"]
@@ -377,3 +385,63 @@ async def test_closing_leaves_an_open_transaction_alone():
         await checkpointer.save(at("a"), on=connection)
         await checkpointer.finish(at("b"))
     assert await stored(store) == "a"
+
+
+# Taking over
+
+
+@virtual
+async def test_a_start_is_saved_and_stops_an_earlier_consumer():
+    store = TroubledStore()
+    earlier, _ = one(store)
+    await earlier.load(QUERY)
+    await earlier.save(at("a"))
+    later, events = one(store)
+    assert await later.load(QUERY) == at("a")
+    assert isinstance(events[-1], CheckpointSaved)
+    with pytest.raises(StaleCheckpointError):
+        await earlier.save(at("b"))
+    await later.save(at("b"))
+
+
+@virtual
+async def test_a_start_that_another_consumer_moves_meanwhile_is_loaded_again():
+    class Contended(MemoryStore):
+        async def load(self, name):
+            found = await super().load(name)
+            if found is not None and found.position == at("a"):
+                await earlier.save(at("b"))
+            return found
+
+    store = Contended()
+    earlier, _ = one(store)
+    await earlier.save(at("a"))
+    later, _ = one(store)
+    assert await later.load(QUERY) == at("b")
+    with pytest.raises(StaleCheckpointError):
+        await earlier.save(at("c"))
+
+
+@virtual
+async def test_one_that_is_moved_again_and_again_is_left_to_the_others():
+    class Contended(MemoryStore):
+        async def save(self, name, position, *, after):
+            await super().save(name, at("theirs"), after=after)
+            return await super().save(name, position, after=after)
+
+    checkpointer, _ = one(Contended())
+    with pytest.raises(StaleCheckpointError):
+        await checkpointer.load(QUERY)
+
+
+@virtual
+async def test_a_start_from_which_nothing_was_settled_binds_nobody():
+    store = MemoryStore()
+    first, _ = one(store)
+    await first.load(QUERY)
+    other = Query.from_wire("startTime=2025-01-01T00%3A00%3A00Z&driverIds=1")
+    second, _ = one(store)
+    start = await second.load(other)
+    assert (start.query, start.origin) == (other.wire, other.wire)
+    third, _ = one(store)
+    await third.load(other)

@@ -19,6 +19,7 @@ from coachstream import (
     Retry,
     RetryPolicy,
     SessionStream,
+    StoreError,
     TooManyFailuresError,
     consume,
 )
@@ -37,8 +38,9 @@ class Failed(Exception):  # noqa: N818  # a handler may raise anything
 EXPECTED = (
     Failed,
     Retry,  # the last attempt
-    StoreUnavailable,
-    TimeoutError,  # the last save took too long
+    StoreError,
+    StoreUnavailable,  # of a ledger
+    TimeoutError,  # closing took too long
     ApiError,
     PageTooLargeError,
     MalformedSessionError,
