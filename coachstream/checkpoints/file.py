@@ -1,7 +1,6 @@
 """Checkpoints in files, one for each name."""
 
 import os
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
@@ -26,17 +25,13 @@ class FileStore(Store):
     old checkpoint or the new one. The previous checkpoint is stored as ``….previous``. Any number
     of processes may share the directory: a lock lets one of them save at a time, and is released
     if that process dies. Only the owner can read the files. A lock that stays held, or a disk that
-    hangs, ends in a ``TimeoutError``.
-
-    This store needs POSIX. On other systems, use `SqliteStore`.
+    hangs, ends in a `StoreError`.
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         super().__init__()
         if not os.fspath(directory):
             raise InvalidArgumentError("directory", "is empty")
-        if sys.platform == "win32":
-            raise InvalidArgumentError("directory", "a FileStore needs POSIX; use a SqliteStore")
         self._directory = Path(directory)
         self._worker = FileWorker(repr(self))
 

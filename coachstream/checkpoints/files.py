@@ -3,9 +3,9 @@
 import asyncio
 import errno
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +18,11 @@ LOCK_TIMEOUT = 10.0
 LOCK_PAUSE = 0.02
 """Seconds between two attempts to take a lock."""
 
+_LOCKED_BYTE = 2**31 - 2
+_HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
+"""What the system says of a lock that another process holds."""
+_IN_USE_IS_FORBIDDEN = os.name == "nt"
+"""Whether a file that another process has open can't be replaced, nor sometimes opened."""
 _UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 T = TypeVar("T")
@@ -53,8 +58,9 @@ class FileWorker:
         while True:
             try:
                 return await self._thread.run(work, what=self._what, within=DISK_TIMEOUT)
-            except LockHeldError:
-                if loop.time() >= deadline:
+            except (LockHeldError, PermissionError) as error:
+                passing = isinstance(error, LockHeldError) or _IN_USE_IS_FORBIDDEN
+                if not passing or loop.time() >= deadline:
                     raise
             await asyncio.sleep(LOCK_PAUSE)  # noqa: TID251  # no clock of the user's is given here
 
@@ -69,24 +75,47 @@ def locked(path: Path) -> Iterator[int]:
     binary = getattr(os, "O_BINARY", 0)  # on Windows, or line ends would change
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | binary, 0o600)
     try:
-        if sys.platform == "win32":  # which has no such locks; the callers say so
-            yield descriptor
-            return
-        import fcntl  # noqa: PLC0415  # POSIX only; the package must load elsewhere, too
-
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LockHeldError(path) from None
+            _lock(descriptor)
+        except OSError as error:
+            if error.errno in _HELD:
+                raise LockHeldError(path) from None
+            raise
         try:
             if not _is_at(path, descriptor):
                 raise LockHeldError(path)
             yield descriptor
         finally:
             # A child that was forked meanwhile has the descriptor, too: closing is not enough.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            _unlock(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        import fcntl  # noqa: PLC0415  # POSIX only
+    except ImportError:
+        _lock_a_byte(descriptor, "LK_NBLCK")
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _unlock(descriptor: int) -> None:
+    try:
+        import fcntl  # noqa: PLC0415  # POSIX only
+    except ImportError:
+        _lock_a_byte(descriptor, "LK_UNLCK")
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _lock_a_byte(descriptor: int, how: str) -> None:
+    """Lock or unlock a byte that no file has, because on Windows it can't be read meanwhile."""
+    msvcrt = import_module("msvcrt")
+    os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+    msvcrt.locking(descriptor, getattr(msvcrt, how), 1)
+    os.lseek(descriptor, 0, os.SEEK_SET)
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

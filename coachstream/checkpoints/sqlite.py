@@ -51,7 +51,7 @@ class SqliteStore(Store):
     returns when it is on the disk. Any number of processes may share the file, but not over a
     network file system. The store has one connection, used by one worker thread at a time; the
     event loop never waits for the disk. A lock that stays held, or a disk that hangs, ends in a
-    ``TimeoutError``.
+    `StoreError`.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

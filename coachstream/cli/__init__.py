@@ -1,8 +1,8 @@
 """The command line: a demo, a local server to test against, and the feed as lines of JSON.
 
 It may import the public names, ``checkpoints``, ``emulator``, ``http``, ``observers``,
-``sessions``, ``telemetry``, ``wire`` and the modules at the top; only ``__main__`` imports it. Each
-command has its own module.
+``sessions``, ``tasks``, ``telemetry``, ``wire`` and the modules at the top; only ``__main__``
+imports it. Each command has its own module.
 """
 
 from coachstream import __version__

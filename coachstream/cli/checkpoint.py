@@ -293,7 +293,7 @@ def _audit(what: str) -> None:
     """Print what was done, by whom and when."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # of a container, whose user has no name
-        user = str(os.getuid())
+    except (ImportError, KeyError, OSError):  # of a container, whose user has no name
+        user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
     moment = SystemClock().now().astimezone(UTC)
     click.echo(f"{moment:%FT%TZ} {user}@{socket.gethostname()} {what}", err=True)

@@ -4,11 +4,13 @@ import asyncio
 import os
 import select
 from collections.abc import Awaitable
+from functools import partial
 from typing import TextIO, TypeVar
 
 import anyio
 
 from ..clock import SystemClock
+from ..tasks import in_thread
 
 CHECK_INTERVAL = 0.5
 """Seconds between two checks of the pipe."""
@@ -33,6 +35,9 @@ class PipeWriter:
 
     async def write(self, text: bytes) -> None:
         """Write all of ``text``; raises BrokenPipeError if the reader has closed the pipe."""
+        if not hasattr(select, "poll"):  # on Windows
+            await in_thread(partial(_write_all, self._descriptor, text))
+            return
         await anyio.to_thread.run_sync(self._write, text, abandon_on_cancel=True)
 
     def _write(self, text: bytes) -> None:
@@ -40,6 +45,12 @@ class PipeWriter:
         while rest and not self._stopped:
             if _occurs(self._descriptor, select.POLLOUT, CHECK_INTERVAL):
                 rest = rest[os.write(self._descriptor, rest[: select.PIPE_BUF]) :]
+
+
+def _write_all(descriptor: int, text: bytes) -> None:
+    rest = memoryview(text)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 async def while_read(out: TextIO, work: Awaitable[T]) -> T | None:
@@ -65,8 +76,8 @@ async def while_read(out: TextIO, work: Awaitable[T]) -> T | None:
 
 
 def is_unread(out: TextIO) -> bool:
-    """Return whether ``out`` is a pipe that nobody reads any more."""
-    return _occurs(out.fileno(), 0, 0)
+    """Return whether ``out`` is a pipe that nobody reads any more, where that can be told."""
+    return hasattr(select, "poll") and _occurs(out.fileno(), 0, 0)
 
 
 def discard(out: TextIO) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import select
 import shlex
 import sys
 from contextlib import suppress
@@ -133,8 +132,6 @@ def command(
     logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s")
     logging.getLogger("coachstream").setLevel(level)
     out = output()
-    if not hasattr(select, "poll"):
-        raise RefusedError("tail needs select.poll(), which Windows does not have.")
     if not os.environ.get(VARIABLE):
         raise RefusedError(f"{VARIABLE} is not set. Set it to your API token.")
 

@@ -38,8 +38,8 @@ class FileLedger:
 
     Lines are added at the end. So a crash can damage only the line that is being written, and `add`
     has not returned for that one. A file that is mostly out of date is rewritten, where it can be
-    replaced. A missing directory is created. Only the owner can read a new file. On Windows one
-    process at a time may use it, and it is never rewritten.
+    replaced. A missing directory is created. Only the owner can read a new file. On Windows it is
+    never rewritten.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

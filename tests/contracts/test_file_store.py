@@ -6,7 +6,6 @@ import fcntl
 import os
 import re
 import stat
-import sys
 
 import pytest
 from hypothesis import given
@@ -277,9 +276,3 @@ async def test_what_is_deleted_leaves_nothing_but_a_lock(directory, store):
 def test_an_empty_directory_is_an_error():
     with pytest.raises(InvalidArgumentError, match="directory: is empty"):
         FileStore("")
-
-
-def test_on_windows_the_error_names_another_store(monkeypatch):
-    monkeypatch.setattr(sys, "platform", "win32")
-    with pytest.raises(InvalidArgumentError, match="SqliteStore"):
-        FileStore("checkpoints")
