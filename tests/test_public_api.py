@@ -22,9 +22,9 @@ NAMES = [
     OnFailure Page PageTooLargeError Position QueryMismatchError RateLimitError RateLimits
     RedirectError Region Replay Report RequestTimeoutError Retry RetryPolicy SaveRolledBackError
     ServerError ServiceUnavailableError SessionStatus SessionStream Sessions
-    StaleCheckpointError StoreError StoreRefusedError StreamInUseError StreamState SystemClock TokenProvider
-    TokenUnavailableError TooManyFailuresError TransportError UnauthorizedError UndecodableError
-    UntrustedCertificateError __version__ consume replay
+    StaleCheckpointError StoreError StoreRefusedError StreamInUseError StreamState SystemClock
+    TokenProvider TokenUnavailableError TooManyFailuresError TransportError UnauthorizedError
+    UndecodableError UntrustedCertificateError __version__ consume replay
     """.splitlines()
     for name in line.split()
 ]

@@ -101,4 +101,25 @@ MUTATIONS = (
         ("tests/cli/test_commands.py",),
         "test_the_demo_stops_on_a_signal",
     ),
+    Mutation(
+        "a position is not changed while a consumer moves it",
+        "cli/checkpoint",
+        "(later := await _loaded(store, name)).revision != found.revision",
+        "(later := await _loaded(store, name)).revision < 0",
+        ("tests/cli/test_checkpoint.py",),
+    ),
+    Mutation(
+        "a position is moved back and never forward",
+        "cli/checkpoint",
+        "position.watermark is None or to >= position.watermark",
+        "position.watermark is None",
+        ("tests/cli/test_checkpoint.py",),
+    ),
+    Mutation(
+        "an import replaces nothing unasked",
+        "cli/checkpoint",
+        "if existing is not None and not replace:",
+        "if False:",
+        ("tests/cli/test_checkpoint.py",),
+    ),
 )

@@ -51,10 +51,39 @@ MUTATIONS = (
     Mutation(
         "what cannot mend is raised at once",
         "progress/patience",
-        "if isinstance(error, HOPELESS) or is_over",
+        "if _is_hopeless(error) or is_over",
         "if is_over",
         CHECKPOINTER,
         "test_what_cannot_mend_is_raised_at_once",
+    ),
+    Mutation(
+        "what a store says waiting does not help is raised at once",
+        "progress/patience",
+        "        return not error.transient",
+        "        return False",
+        CHECKPOINTER,
+        "test_what_cannot_mend_is_raised_at_once",
+    ),
+    Mutation(
+        "nothing is handed over if its place can't be saved",
+        "progress/checkpointer",
+        "                await self.save(position)\n            except StaleCheckpointError:",
+        "                self._saved = position\n            except StaleCheckpointError:",
+        ("tests/contracts/test_place_that_cannot_be_written.py",),
+    ),
+    Mutation(
+        "a start that another consumer moves meanwhile is loaded again",
+        "progress/checkpointer",
+        "                if not left:\n",
+        "                if True:\n",
+        CHECKPOINTER,
+    ),
+    Mutation(
+        "a start from which nothing was settled binds nobody",
+        "progress/checkpointer",
+        "            if not fits and not nothing_settled:",
+        "            if not fits:",
+        CHECKPOINTER,
     ),
     Mutation(
         "patience with the store counts from the first failure",
@@ -110,8 +139,8 @@ MUTATIONS = (
     Mutation(
         "a transaction that is tried again commits the position",
         "progress/checkpointer",
-        "        self._saved = None\n",
-        "        self._saved = position\n",
+        "        self._saved = None\n        await self._write",
+        "        self._saved = position\n        await self._write",
         CHECKPOINTER,
     ),
     Mutation(

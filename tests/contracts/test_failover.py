@@ -240,3 +240,32 @@ async def test_a_store_goes_on_with_the_new_master_of_redis():
                 await store.save("payroll", position("c2"), after=1)
             assert (await store.save("payroll", position("c2"), after=1)).revision == 2
             assert await second.hget("coachstream:checkpoint:payroll", "revision") == b"2"
+
+
+@pytest.fixture(params=["postgres", "redis", "nats"])
+def late(request):
+    """The URL of a server that comes up later than the consumer."""
+    return urlsplit(request.getfixturevalue(f"{request.param}_server"))
+
+
+async def test_a_store_that_comes_up_later_is_waited_for(late):
+    async with (
+        Emulator(World(sessions=40, changes_per_hour=0), sessions_per_second=None) as api,
+        Client(
+            TOKEN, base_url=api.url, rate_limits=RateLimits(sessions=None), retry=IMPATIENT
+        ) as client,
+        Forwarder() as forwarder,
+    ):
+        store = late.geturl().replace(f":{late.port}", f":{forwarder.port}")
+        handler = Recorder(api)
+        stream = client.sessions.stream(start_time=LONG_AGO, end_time=api.now)
+        consuming = asyncio.ensure_future(consume(stream, handler, name="late", store=store))
+
+        async def asked_twice() -> bool:
+            return forwarder.accepted >= 2 or consuming.done()
+
+        await until(asked_twice)
+        assert not handler.handled
+        forwarder.target = late.port
+        report = await consuming
+        assert report.handled == 40

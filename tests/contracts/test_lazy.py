@@ -1,7 +1,9 @@
 """A connection for each event loop, made on first use."""
 
 import asyncio
+import gc
 import os
+import weakref
 
 import pytest
 
@@ -96,7 +98,10 @@ def test_a_loop_that_was_closed_while_it_made_one_does_not_lock_out_the_next():
     assert len(hanging._slots) == 1
 
 
-async def test_a_forked_process_has_its_own(lazy, monkeypatch):
-    mine = await lazy.get()
+async def test_a_forked_process_has_its_own(lazy, made, monkeypatch):
+    inherited = weakref.ref(await lazy.get())
+    made.clear()
     monkeypatch.setattr(os, "getpid", lambda: -1)
-    assert await lazy.get() is not mine
+    assert await lazy.get() is not inherited()
+    gc.collect()
+    assert inherited() is not None  # to collect it would be to close it
