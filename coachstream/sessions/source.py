@@ -47,20 +47,16 @@ class StreamSource:
     ) -> None:
         self.query = query
         self.monitor = monitor
-        self.retry = retry
-        """How patient the client is."""
+        self.retry = retry  # how patient the client is
         self.on_malformed = on_malformed
         self.checkpointer = checkpointer
         self.frontier = Frontier(start)
         self.hand = Hand(by_ack=by_ack)
         self.used = False
         """Whether anything has been read, or a consumer has taken over."""
-        self.closed = False
-        """Whether it has ended or was closed."""
-        self.dropped = False
-        """Whether nobody holds the stream any more."""
-        self.finished = asyncio.Event()
-        """Set when closing is over."""
+        self.closed = False  # whether it has ended or was closed
+        self.dropped = False  # whether nobody holds the stream any more
+        self.finished = asyncio.Event()  # set when closing is over
         self.overtaken = False
         """Whether a later stream of the client has resumed from the same saved position."""
         self.place = None if checkpointer is None else checkpointer.place

@@ -249,7 +249,7 @@ MUTATIONS = (
     Mutation(
         "the previous checkpoint is kept",
         "checkpoints/file",
-        "                _store_previous(path, stored)",
+        "                _store_previous(path, stored, name)",
         "                pass",
         ("tests/contracts/test_file_store.py",),
         "test_the_error_for_a_damaged_file_explains_a_recovery_that_works",
