@@ -45,7 +45,7 @@ ODD_IDS = [
     "x" * 3000,
 ]
 ORDINARY_HEADERS = {
-    *("host", "authorization", "accept", "accept-encoding", "user-agent"),
+    *("host", "authorization", "accept", "accept-encoding", "cache-control", "user-agent"),
     *("content-length", "content-type"),
 }
 
