@@ -107,7 +107,8 @@ def test_what_cannot_mend_is_raised_at_once(what, error, expected):
         store.error = error
         checkpointer, events = one(store)
         with pytest.raises(expected):
-            await (checkpointer.load(QUERY) if what == "load" else checkpointer.save(at("a")))
+            async with asyncio.timeout(60):
+                await (checkpointer.load(QUERY) if what == "load" else checkpointer.save(at("a")))
         assert events == []
 
     test()
