@@ -54,8 +54,3 @@ def test_the_feed_is_printed_and_ctrl_c_ends_a_command(emulator):
     code, _, err = finish(emulator)
     assert code == 128 + signal.SIGINT
     assert "Traceback" not in err
-
-
-def test_positions_are_listed(tmp_path):
-    code, out, err = finish(start("checkpoint", "list", "--store", f"file:{tmp_path}"))
-    assert (code, out, err) == (0, "", "")

@@ -261,10 +261,10 @@ async def test_a_store_that_comes_up_later_is_waited_for(late):
         stream = client.sessions.stream(start_time=LONG_AGO, end_time=api.now)
         consuming = asyncio.ensure_future(consume(stream, handler, name="late", store=store))
 
-        async def asked_twice() -> bool:
-            return forwarder.accepted >= 2 or consuming.done()
+        async def asked() -> bool:
+            return forwarder.accepted > 0 or consuming.done()
 
-        await until(asked_twice)
+        await until(asked)
         assert not handler.handled
         forwarder.target = late.port
         report = await consuming
