@@ -6,7 +6,7 @@ from .client import Client
 from .clock import Clock, SystemClock
 from .consumer.consume import consume
 from .consumer.failures import OnFailure, Retry
-from .consumer.file_ledger import CorruptLedgerError, FileLedger
+from .consumer.file_ledger import FileLedger
 from .consumer.ledger import FailedSession, Handler, Ledger, MemoryLedger
 from .consumer.replay import Replay, replay
 from .consumer.report import Report
@@ -23,6 +23,7 @@ from .errors import (
     ConnectionLostError,
     ContentTooLargeError,
     CorruptCheckpointError,
+    CorruptLedgerError,
     CursorExpiredError,
     CursorLoopError,
     ForbiddenError,
@@ -160,3 +161,13 @@ __all__ = [
     "consume",
     "replay",
 ]
+
+
+def __dir__() -> list[str]:
+    """Return what an editor or a shell offers: the names above, and few of the many errors.
+
+    They are all in ``coachstream.errors``, which is offered, too.
+    """
+    some = {"ApiError", "CoachStreamError", "InvalidArgumentError"}
+    names = (name for name in __all__ if name in some or not name.endswith("Error"))
+    return sorted({*names, "checkpoints", "errors", "telemetry"})

@@ -9,18 +9,20 @@ EXCERPT_BYTES = 4096
 
 
 class CoachStreamError(Exception):
-    """Base class of all errors of this library."""
+    """Base class of all errors of this library.
+
+    Attributes:
+        transient: Whether the same request may succeed later, unchanged.
+        retry_after: Seconds to wait at least before a retry; None if the server named no time.
+        driver_id: The driver of the assignment that could not be changed or decoded.
+        coach_id: The coach who was to be assigned; None also if the driver's coach was to be
+            removed.
+    """
 
     transient: ClassVar[bool] = False
-    """Whether the same request may succeed later, unchanged."""
-
     retry_after: float | None = None
-    """Seconds to wait at least before a retry; None if the server named no time."""
-
     driver_id: str | None = None
-    """The driver of the assignment that could not be changed or decoded."""
     coach_id: str | None = None
-    """The coach who was to be assigned; None also if the driver's coach was to be removed."""
 
     def __reduce__(self) -> tuple[object, ...]:
         # The default would call __init__ with nothing but the message.
@@ -28,10 +30,19 @@ class CoachStreamError(Exception):
 
 
 class ApiError(CoachStreamError):
-    """The server responded with an error status; raised directly for one without a subclass."""
+    """The server responded with an error status; raised directly for one without a subclass.
+
+    Attributes:
+        status: The HTTP status.
+        hint: What to check first.
+        message: The server's text, for people: Samsara advises programs not to parse it.
+        request_id: The id that Samsara's support asks for.
+        headers: The headers of the response, not of the request.
+        body: The first 4096 bytes of the response's body, JSON or not.
+        route: Method and path of the request.
+    """
 
     hint: ClassVar[str] = ""
-    """What to check first."""
 
     def __init__(
         self,
@@ -50,16 +61,11 @@ class ApiError(CoachStreamError):
         super().__init__(text + "".join(f" ({note})" for note in notes if note))
         self.status = status
         self.message = message
-        """The server's text, for people: Samsara advises programs not to parse it."""
         self.request_id = request_id
-        """The id that Samsara's support asks for."""
         self.headers: Mapping[str, str] = {} if headers is None else headers
-        """The headers of the response, not of the request."""
         self.body = body[:EXCERPT_BYTES]
-        """The first 4096 bytes of the response's body, JSON or not."""
         self.retry_after = retry_after
         self.route = route
-        """Method and path of the request."""
 
 
 class RedirectError(ApiError):

@@ -35,9 +35,6 @@ CLOSING = LAST_SAVE + 1.0
 class Client:
     """Samsara's coaching endpoints, for one token.
 
-    ``client.sessions`` streams coaching sessions: `stream` and `backfill`. ``client.assignments``
-    lists and changes who coaches whom: `list`, `assign` and `unassign`.
-
     Use it as ``async with Client(...) as client``, or call `aclose` when done. It belongs to one
     event loop.
 
@@ -61,9 +58,16 @@ class Client:
         clock: Where time comes from; for tests.
         random: Where the jitter of retries comes from; for tests.
 
+    Attributes:
+        sessions: Coaching sessions (`Sessions`): ``stream``, ``backfill``, ``snapshot``.
+        assignments: Who coaches whom (`Assignments`): ``list``, ``assign``, ``unassign``.
+
     Raises:
         InvalidArgumentError: naming the argument that can't be used.
     """
+
+    sessions: Sessions
+    assignments: Assignments
 
     def __init__(
         self,

@@ -25,6 +25,7 @@ CoachStreamError
 |-- CursorLoopError            the server repeats the same pages
 |-- CursorExpiredError         the cursor has expired, and the stream does not resume without it
 |-- QueryMismatchError         the checkpoint belongs to another query
+|-- CorruptLedgerError         lines of a ledger are damaged
 |-- TooManyFailuresError       more sessions failed than ``failure_ratio`` allows
 `-- CheckpointError            a checkpoint can't be read or written
     |-- StoreError               the store failed; the cause is what its driver raised
@@ -110,18 +111,25 @@ class PageTooLargeError(TransportError):
 
 
 class UndecodableError(CoachStreamError):
-    """A complete response was received, but it is not what the API documents."""
+    """A complete response was received, but it is not what the API documents.
+
+    Attributes:
+        body: The first 4096 bytes of the response's body.
+    """
 
     transient = True  # a proxy's HTML page or garbled JSON is usually gone at the next try
 
     def __init__(self, problem: str, *, body: bytes = b"") -> None:
         super().__init__(problem)
         self.body = body[:EXCERPT_BYTES]
-        """The first 4096 bytes of the response's body."""
 
 
 class MalformedAssignmentError(UndecodableError):
-    """One assignment of a list can't be decoded; the others are not affected."""
+    """One assignment of a list can't be decoded; the others are not affected.
+
+    Attributes:
+        raw: The assignment's own JSON, complete.
+    """
 
     transient = False
 
@@ -130,12 +138,17 @@ class MalformedAssignmentError(UndecodableError):
         super().__init__(f"assignment of driver {whose}: {printable(problem)}", body=raw)
         self.problem = problem
         self.raw = raw
-        """The assignment's own JSON, complete."""
         self.driver_id = driver_id  # if that can be decoded
 
 
 class MalformedSessionError(CoachStreamError):
-    """One session of a page can't be decoded; the other sessions of the page are not affected."""
+    """One session of a page can't be decoded; the other sessions of the page are not affected.
+
+    Attributes:
+        raw: The session's own JSON, complete.
+        session_id: Its ``id``, if that can be decoded.
+        updated_at_time: Its ``updatedAtTime``, if that can be decoded.
+    """
 
     def __init__(
         self,
@@ -148,11 +161,8 @@ class MalformedSessionError(CoachStreamError):
         super().__init__(f"session {printable(session_id or '(no id)', 100)}: {printable(problem)}")
         self.problem = problem
         self.raw = raw
-        """The session's own JSON, complete."""
         self.session_id = session_id
-        """Its ``id``, if that can be decoded."""
         self.updated_at_time = updated_at_time
-        """Its ``updatedAtTime``, if that can be decoded."""
 
 
 class CursorLoopError(CoachStreamError):
@@ -167,7 +177,12 @@ class CursorExpiredError(CoachStreamError):
 
 
 class QueryMismatchError(CoachStreamError):
-    """The checkpoint was saved for other filters or a later start, so it can't be used here."""
+    """The checkpoint was saved for other filters or a later start, so it can't be used here.
+
+    Attributes:
+        stored: The query string of the checkpoint.
+        asked: The query string of this call.
+    """
 
     def __init__(self, name: str, *, stored: str, asked: str) -> None:
         super().__init__(
@@ -175,9 +190,11 @@ class QueryMismatchError(CoachStreamError):
             "use another name, or the same filters and no earlier start"
         )
         self.stored = stored
-        """The query string of the checkpoint."""
         self.asked = asked
-        """The query string of this call."""
+
+
+class CorruptLedgerError(CoachStreamError):
+    """Lines of a ledger are damaged. The file was not changed; the message names the lines."""
 
 
 class TooManyFailuresError(CoachStreamError):
@@ -214,3 +231,7 @@ class CorruptCheckpointError(CheckpointError):
 
 class NewerCheckpointError(CheckpointError):
     """A later version of this library wrote the stored checkpoint. It was not changed."""
+
+
+def __dir__() -> list[str]:
+    return [name for name in globals() if name.endswith("Error")]

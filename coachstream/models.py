@@ -60,44 +60,57 @@ class Model(Plain, frozen=True, rename="camel", gc=False):
 
 
 class Driver(Model, frozen=True, kw_only=True):
-    """The driver who is coached."""
+    """The driver who is coached.
+
+    Attributes:
+        driver_id: Samsara's id of the driver.
+        external_ids: Your own ids of the driver, by key; only with ``include_external_ids=True``.
+    """
 
     driver_id: str
-    """Samsara's id of the driver."""
     external_ids: dict[str, str] | None = None
-    """Your own ids of the driver, by key; only with ``include_external_ids=True``."""
 
 
 class EventLinkage(Model, frozen=True, kw_only=True):
-    """The source of a coachable event (in the official SDK since 2026-08-10)."""
+    """The source of a coachable event (in the official SDK since 2026-08-10).
+
+    Attributes:
+        source_type: One of `EventSourceType`, or a later value.
+    """
 
     source_id: str | None = None
     source_type: str | None = None
-    """One of `EventSourceType`, or a later value."""
 
 
 class CoachableEvent(Model, frozen=True, kw_only=True):
-    """One event in which a behaviour was seen."""
+    """One event in which a behaviour was seen.
+
+    Attributes:
+        id: ``vehicleId - eventMS`` for safety events, ``driverId,date`` for a day of
+            hours-of-service violations, a UUID for speeding and idling: it may contain spaces and
+            commas.
+    """
 
     id: str
-    """``vehicleId - eventMS`` for safety events, ``driverId,date`` for a day of hours-of-service
-    violations, a UUID for speeding and idling: it may contain spaces and commas."""
     linkage: EventLinkage | None = None
 
 
 class Behavior(Model, frozen=True, kw_only=True):
-    """One behaviour that a session coaches. Its repr shows its id and time alone."""
+    """One behaviour that a session coaches. Its repr shows its id and time alone.
+
+    Attributes:
+        coachable_behavior_type: One of `BehaviorType`, or a later value.
+        last_coached_time: When the same behaviour was last coached.
+        coachable_events: Only with ``include_coachable_events=True``. The API returns at most 100
+            per session, and its response does not show whether it left some out.
+    """
 
     id: str
     coachable_behavior_type: str
-    """One of `BehaviorType`, or a later value."""
     updated_at_time: Time
     last_coached_time: Time | None = None
-    """When the same behaviour was last coached."""
     note: str | None = None
     coachable_events: tuple[CoachableEvent, ...] | None = None
-    """Only with ``include_coachable_events=True``. The API returns at most 100 per session, and its
-    response does not show whether it left some out."""
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [("id", self.id), ("updated_at_time", self.updated_at_time)]
@@ -112,26 +125,37 @@ class CoachingSession(Model, frozen=True, kw_only=True):
     Each change of a session is delivered as a new version with the same ``id``. `key` identifies
     the version. All times are aware datetimes. The repr shows ids and times alone: reprs end up in
     logs.
+
+    Attributes:
+        id: The session's id; all its versions have it.
+        updated_at_time: When it changed to this version.
+        driver: The driver who is coached, with their id.
+        session_status: One of `SessionStatus`, or a later value. ``deleted``: the session no longer
+            exists.
+        coaching_type: One of `CoachingType`, or a later value.
+        behaviors: What is coached.
+        due_at_time: When it is to be completed.
+        assigned_coach_id: The assigned coach's Samsara user id; None if no coach is assigned.
+        completed_at_time: When it was completed; None if it was not.
+        completed_coach_id: The Samsara user id of the coach who completed it.
+        session_note: What the coach wrote about it.
+        raw: The session's own JSON as received, with fields unknown to this library; only with
+            ``keep_raw=True``. Half a surrogate pair, which is not valid JSON, is replaced by
+            U+FFFD.
     """
 
     id: str
     updated_at_time: Time
     driver: Driver
     session_status: str
-    """One of `SessionStatus`, or a later value. ``deleted``: the session no longer exists."""
     coaching_type: str
-    """One of `CoachingType`, or a later value."""
     behaviors: tuple[Behavior, ...] = ()
     due_at_time: Time | None = None
     assigned_coach_id: str | None = None
-    """The assigned coach's Samsara user id; None if no coach is assigned."""
     completed_at_time: Time | None = None
     completed_coach_id: str | None = None
     session_note: str | None = None
-    raw: bytes | None = msgspec.field(default=None, name="~raw")
-    """The session's own JSON as received, with fields unknown to this library; only with
-    ``keep_raw=True``. Half a surrogate pair (such as a lone ``\\ud83d``), which is not valid JSON,
-    is replaced by ``\\ufffd``. The API would not use the field's JSON name, ``~raw``."""
+    raw: bytes | None = msgspec.field(default=None, name="~raw")  # which the API would not use
 
     @property
     def key(self) -> tuple[str, datetime]:
@@ -185,11 +209,14 @@ class CoachingSession(Model, frozen=True, kw_only=True):
 
 
 class CoachAssignment(Model, frozen=True, kw_only=True):
-    """A driver's coach, as in the list of assignments."""
+    """A driver's coach, as in the list of assignments.
+
+    Attributes:
+        coach_id: The coach's Samsara user id; None when the driver has no coach.
+    """
 
     driver: Driver
     coach_id: str | None = None
-    """The coach's Samsara user id; None when the driver has no coach."""
     created_at_time: Time | None = None
     updated_at_time: Time | None = None
 
@@ -222,32 +249,40 @@ class Position(Plain, frozen=True, kw_only=True):
     """How far a stream's sessions are settled (not: fetched), and where to resume.
 
     A key is a version's ``(id, updated_at_time)``.
+
+    Attributes:
+        query: The query string to resume with; the server accepts the cursor only with exactly
+            this.
+        origin: The query string of the first request. A backfill or a dead cursor changes the times
+            of `query`, never its filters.
+        cursor: Everything up to this cursor is settled: resume after it. None: at the start of
+            `query`.
+        cursor_time: When the server issued the cursor. Cursors expire after 30 days
+            (https://developers.samsara.com/docs/pagination).
+        settled: Keys of the versions after the cursor that are settled already.
+        recent: Keys of the versions settled last, which are skipped if a dead cursor makes them
+            reappear.
+        watermark: The ``updated_at_time`` up to which everything is settled. If the cursor is dead,
+            reading resumes 15 minutes and `disorder` before it.
+        dead_cursor: A cursor that was refused; it is not sent again, unless the server issues it
+            again.
+        digests: The `CoachingSession.content_digest` of each version in `settled` and then in
+            `recent`; empty in checkpoints of earlier releases, where a key alone says which version
+            it is.
+        disorder: By how much times went back in what was read: 0 if the server kept to the order of
+            time.
     """
 
     query: str
-    """The query string to resume with; the server accepts the cursor only with exactly this."""
     origin: str
-    """The query string of the first request. A backfill or a dead cursor changes the times of
-    `query`, never its filters."""
     cursor: str | None = None
-    """Everything up to this cursor is settled: resume after it. None: at the start of `query`."""
     cursor_time: Time | None = None
-    """When the server issued the cursor. Cursors expire after 30 days
-    (https://developers.samsara.com/docs/pagination)."""
     settled: tuple[tuple[str, Time], ...] = ()
-    """Keys of the versions after the cursor that are settled already."""
     recent: tuple[tuple[str, Time], ...] = ()
-    """Keys of the versions settled last, which are skipped if a dead cursor makes them reappear."""
     watermark: Time | None = None
-    """The ``updated_at_time`` up to which everything is settled. If the cursor is dead, reading
-    resumes 15 minutes and `disorder` before it."""
     dead_cursor: str | None = None
-    """A cursor that was refused; it is not sent again, unless the server issues it again."""
     digests: tuple[str, ...] = ()
-    """The `CoachingSession.content_digest` of each version in `settled` and then in `recent`; empty
-    in checkpoints of earlier releases, where a key alone says which version it is."""
     disorder: timedelta = timedelta()
-    """By how much times went back in what was read: 0 if the server kept to the order of time."""
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [

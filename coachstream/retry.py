@@ -22,20 +22,24 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     A delay is random, between zero and a ceiling that doubles with each try, and never shorter than
     the server's ``Retry-After``.
 
+    Attributes:
+        attempts: Maximum tries of one call or one handler, the first included. Streams do not count
+            tries.
+        give_up_after: A stream or a call gives up when it has failed for this time, counted from
+            its first failure after a success. None: a stream never gives up; a call gives up when
+            its ``attempts`` are used up, or when it would take longer than that many time-outs and
+            ``max_delay`` together.
+        first_delay: Ceiling of the delay after the first try.
+        max_delay: The ceiling never rises above this.
+
     Raises:
         InvalidArgumentError: a field has an impossible value; the error names the field.
     """
 
     attempts: int = 8
-    """Maximum tries of one call or one handler, the first included. Streams do not count tries."""
     give_up_after: float | timedelta | None = None
-    """A stream or a call gives up when it has failed for this time, counted from its first failure
-    after a success. None: a stream never gives up; a call gives up when its ``attempts`` are used
-    up, or when it would take longer than that many time-outs and ``max_delay`` together."""
     first_delay: float | timedelta = 0.5
-    """Ceiling of the delay after the first try."""
     max_delay: float | timedelta = 30.0
-    """The ceiling never rises above this."""
 
     def __post_init__(self) -> None:
         at_least_one("attempts", self.attempts)

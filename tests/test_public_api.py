@@ -1,10 +1,17 @@
 """The public names."""
 
+import ast
+import inspect
+import pydoc
+import re
+import textwrap
 from collections.abc import Sequence
 from typing import get_args, get_type_hints
 
+import pytest
+
 import coachstream
-from coachstream import checkpoints, emulator, errors, testing
+from coachstream import checkpoints, emulator, errors, telemetry, testing
 from coachstream.http.address import REGIONS
 from coachstream.testing import contracts
 
@@ -102,6 +109,64 @@ def test_what_takes_few_words_says_so_in_its_type():
         assert get_args(hints["settle"]) == ("next", "ack")
     known = vars(coachstream.SessionStatus).values()
     assert all(one in known for one in get_args(coachstream.FilterStatus))
+
+
+PACKAGES = [coachstream, checkpoints, emulator, errors, telemetry, testing, contracts]
+
+
+def test_the_package_offers_about_forty_names():
+    offered = dir(coachstream)
+    assert {"Client", "consume", "checkpoints", "errors", "telemetry"} < set(offered)
+    assert "NotFoundError" in dir(errors)
+    assert len(offered) <= 45
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
+def test_what_is_offered_is_public_and_can_be_had(package):
+    offered = set(dir(package))
+    assert all(hasattr(package, name) for name in offered)
+    public = set(getattr(package, "__all__", offered)) | {"checkpoints", "errors", "telemetry"}
+    assert offered <= public
+    internal = {name for name in offered if inspect.ismodule(getattr(package, name))}
+    assert internal <= {"checkpoints", "errors", "telemetry"}
+
+
+def public_classes():
+    """The classes that somebody can import from a public package."""
+    found = {getattr(package, name) for package in PACKAGES for name in dir(package)}
+    return sorted(
+        (
+            one
+            for one in found
+            if isinstance(one, type) and one.__module__.startswith("coachstream")
+        ),
+        key=str,
+    )
+
+
+@pytest.mark.parametrize("kind", public_classes(), ids=lambda kind: kind.__name__)
+def test_help_shows_what_is_documented_of_fields(kind):
+    """A string after a field is for readers of the source alone."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(tree, ast.ClassDef)
+    bodies = [tree.body, *(one.body for one in tree.body if isinstance(one, ast.FunctionDef))]
+    for body in bodies:
+        for statement in body[1:]:
+            match statement:
+                case ast.Expr(value=ast.Constant(value=str(text))):
+                    pytest.fail(f"not in the docstring: {text}")
+    if kind in {coachstream.Client, coachstream.CoachingSession, coachstream.Report}:
+        text = pydoc.render_doc(kind)
+        assert "Attributes:" in text
+        for name in getattr(kind, "__struct_fields__", ("sessions", "assignments")):
+            assert f"{name}: " in text
+
+
+def test_no_help_leads_elsewhere():
+    named: list[object] = [coachstream.Client, coachstream.Sessions, coachstream.Assignments]
+    named += [coachstream.SessionStream, coachstream.consume, coachstream.replay]
+    for one in named:
+        assert not re.search(r"[Aa]s for `|[Ss]ee (there|above|`)", pydoc.render_doc(one))
 
 
 def test_every_public_class_has_a_docstring():

@@ -111,7 +111,10 @@ class Assignments:
 
         Raises:
             InvalidArgumentError: the id is empty or None.
-            Other errors: as for `assign`.
+            ApiError: the server refused the request, such as `NotFoundError` for an unknown id.
+            TransportError: no complete response was received; the change may have been made.
+            UndecodableError: no response can be decoded, and the list has a coach.
+            ClosedError: the client is closed.
         """
         return await self._change(queries.unassign_query(driver_id), driver_id, None)
 

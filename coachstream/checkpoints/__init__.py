@@ -29,3 +29,7 @@ __all__ = [
     "open_store",
     "opened",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

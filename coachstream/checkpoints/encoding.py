@@ -12,11 +12,14 @@ FORMAT = 1
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A consumer's position in the feed, with a revision that counts its saves."""
+    """A consumer's position in the feed, with a revision that counts its saves.
+
+    Attributes:
+        revision: 1 after the first save of a name, then one more with each save.
+    """
 
     position: Position
     revision: int
-    """1 after the first save of a name, then one more with each save."""
 
 
 class CheckpointStore(Protocol):

@@ -78,7 +78,8 @@ async def consume(
         concurrency: How many handlers may run at once.
         key: A function of a session. Sessions with the same key keep their order. If it raises, the
             session has failed, and ``on_failure`` decides.
-        on_failure: What to do when ``retry`` allows no more attempts; see `OnFailure`.
+        on_failure: What to do when ``retry`` allows no more attempts: ``"stop"`` with the
+            handler's exception, ``"skip"`` the session, or ``"park"`` it in the ledger.
         retry: How often a handler is tried: by default five times, with growing waits that begin
             at one second.
         ledger: Where skipped and parked sessions are kept; needed to park. While it fails, it is

@@ -40,15 +40,18 @@ class Retry(Exception):  # noqa: N818  # a request, not an error
 
 
 class OnFailure(StrEnum):
-    """What to do with a session whose handler has failed for good."""
+    """What to do with a session whose handler has failed for good.
+
+    Attributes:
+        STOP: Stop the consumer with the handler's own exception; the session is delivered again.
+        SKIP: Settle it unhandled, after adding it to the ledger, if there is one.
+        PARK: Settle it unhandled, after adding it to the ledger. One that fails is asked again, as
+            the store is.
+    """
 
     STOP = "stop"
-    """Stop the consumer with the handler's own exception; the session is delivered again."""
     SKIP = "skip"
-    """Settle it unhandled, after adding it to the ledger, if there is one."""
     PARK = "park"
-    """Settle it unhandled, after adding it to the ledger. One that fails is asked again, as the
-    store is."""
 
 
 class Failures:

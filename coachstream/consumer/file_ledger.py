@@ -11,7 +11,7 @@ from typing import BinaryIO
 import msgspec
 
 from ..checkpoints.files import FileWorker, locked, replace_file, sync_directory
-from ..errors import CoachStreamError, InvalidArgumentError
+from ..errors import CorruptLedgerError, InvalidArgumentError
 from .ledger import FailedSession
 
 SMALL = 64 * 1024
@@ -19,10 +19,6 @@ SMALL = 64 * 1024
 
 NAMED = 20
 """How many damaged lines an error names."""
-
-
-class CorruptLedgerError(CoachStreamError):
-    """Lines of a ledger are damaged. The file was not changed; the message names the lines."""
 
 
 class _Line(msgspec.Struct, frozen=True):

@@ -20,22 +20,27 @@ Handler = Callable[[CoachingSession], Awaitable[None]]
 
 
 class FailedSession(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of a session that was settled without having been handled."""
+    """A version of a session that was settled without having been handled.
+
+    Attributes:
+        consumer: The ``name`` of the consumer.
+        error: What the last attempt raised.
+        attempts: Attempts in all.
+        raw: The session's JSON: as received with ``keep_raw=True``, otherwise what was decoded of
+            it.
+        has_own_json: Whether ``raw`` is the JSON as received; a replay then passes it on as
+            ``session.raw``.
+    """
 
     consumer: str
-    """The ``name`` of the consumer."""
     outcome: Outcome
     session_id: str | None
     updated_at_time: datetime | None
     error: str
-    """What the last attempt raised."""
     attempts: int
-    """Attempts in all."""
     failed_at: datetime
     raw: str
-    """The session's JSON: as received with ``keep_raw=True``, otherwise what was decoded of it."""
     has_own_json: bool = True
-    """Whether ``raw`` is the JSON as received; a replay then passes it on as ``session.raw``."""
 
     @property
     def key(self) -> tuple[str, str]:

@@ -20,14 +20,18 @@ from .ledger import FailedSession, Handler, Ledger, describe
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a replay."""
+    """The result of a replay.
+
+    Attributes:
+        handled: Sessions that were handled; they have left the ledger.
+        failed: Sessions that failed again; they stay.
+        waiting: Sessions behind one with the same key that failed; they stay, so that the order is
+            kept.
+    """
 
     handled: int
-    """Sessions that were handled; they have left the ledger."""
     failed: int
-    """Sessions that failed again; they stay."""
     waiting: int
-    """Sessions behind one with the same key that failed; they stay, so that the order is kept."""
 
 
 async def replay(
@@ -47,9 +51,11 @@ async def replay(
 
     Args:
         ledger: Where they are stored.
-        handler: As for ``consume``. If it raises, the session stays in the ledger with that error.
+        handler: An async function of a session. If it raises, the session stays in the ledger with
+            that error.
         consumer: Only those of the consumer with this name.
-        key: As for ``consume``: by default the driver.
+        key: A function of a session. Sessions with the same key keep their order; by default those
+            of a driver.
         observer: Called with every event, such as `CallOverdue`; None logs them.
 
     Raises:

@@ -43,3 +43,7 @@ __all__ = [
     "slow",
     "stall",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

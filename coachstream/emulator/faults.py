@@ -29,11 +29,14 @@ Kind = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A fault for one request, created by the functions of this module."""
+    """A fault for one request, created by the functions of this module.
+
+    Attributes:
+        route: The requests it applies to; None for any.
+    """
 
     kind: Kind
     route: Route | None = None
-    """The requests it applies to; None for any."""
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None

@@ -12,26 +12,30 @@ from .response import Key
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One request and its response."""
+    """One request and its response.
+
+    Attributes:
+        at: The arrival time in seconds since the emulator started, on the event loop's clock.
+        now: The world's time at arrival.
+        query: The parameters, decoded; values of repeated ones are joined by commas.
+        raw_query: The query string as it was sent, byte for byte.
+        headers: The headers, case-insensitive; the value of ``Authorization`` is masked.
+        status: The status of the response; 0 if there was none, as after ``hang_up()``.
+        fault: The fault that was applied, if any.
+        served: The (id, updatedAtTime) of each session in the response; empty if a fault cuts it
+            off.
+    """
 
     at: float
-    """The arrival time in seconds since the emulator started, on the event loop's clock."""
     now: datetime
-    """The world's time at arrival."""
     method: str
     path: str
     query: Mapping[str, str]
-    """The parameters, decoded; values of repeated ones are joined by commas."""
     raw_query: str
-    """The query string as it was sent, byte for byte."""
     headers: Mapping[str, str]
-    """The headers, case-insensitive; the value of ``Authorization`` is masked."""
     status: int
-    """The status of the response; 0 if there was none, as after ``hang_up()``."""
     fault: Fault | None
-    """The fault that was applied, if any."""
     served: tuple[Key, ...]
-    """The (id, updatedAtTime) of each session in the response; empty if a fault cuts it off."""
 
 
 class Requests(Sequence[Request]):

@@ -35,48 +35,57 @@ GRACE = 30.0
 
 
 class StreamState(StrEnum):
-    """What a stream is doing."""
+    """What a stream is doing.
+
+    Attributes:
+        STARTING: There has been no good response yet.
+        FOLLOWING: It reads, or waits until you ask for the next session.
+        IDLE: It has caught up and waits before the next poll.
+        THROTTLED: It waits because the server has refused a request with a 429.
+        RETRYING: The last request, load or save failed, or the ledger did, and the next try is
+            scheduled or under way.
+        STALLED: Something takes much longer than it should, although there was no error: a request,
+            a store, a callback, or a consumer's handler.
+        STOPPED: It has reached its end time, was closed, or failed. What was read may still be
+            handled.
+    """
 
     STARTING = "starting"
-    """There has been no good response yet."""
     FOLLOWING = "following"
-    """It reads, or waits until you ask for the next session."""
     IDLE = "idle"
-    """It has caught up and waits before the next poll."""
     THROTTLED = "throttled"
-    """It waits because the server has refused a request with a 429."""
     RETRYING = "retrying"
-    """The last request, load or save failed, or the ledger did, and the next try is scheduled or
-    under way."""
     STALLED = "stalled"
-    """Something takes much longer than it should, although there was no error: a request, a store,
-    a callback, or a consumer's handler."""
     STOPPED = "stopped"
-    """It has reached its end time, was closed, or failed. What was read may still be handled."""
 
 
 class Health(Plain, frozen=True, kw_only=True):
-    """A snapshot of a stream. Ages are seconds."""
+    """A snapshot of a stream. Ages are seconds.
+
+    Attributes:
+        state: What it is doing.
+        state_age: Since the state began.
+        answer_age: Since the last good response; None: there was none yet.
+        cursor_age: Since the server gave the cursor of the stream's position; cursors live 30 days.
+            None: there is no cursor yet, or it was given as ``after``.
+        lag: From the latest ``updated_at_time`` that you have settled to now; None: nothing is
+            settled yet. It also grows while the feed is quiet, so read it together with the state.
+        failures: Requests that failed since the last good response, and tries of the store or the
+            ledger that failed since it last worked.
+        last_error: The last failure, even if all succeeds again.
+        from_cache: Whether the last response came from a cache, so that what is new may not be
+            seen: that of the aiohttp session given as ``http``, or one on the way (by the header
+            ``Age``).
+    """
 
     state: StreamState
     state_age: float
-    """Since the state began."""
     answer_age: float | None
-    """Since the last good response; None: there was none yet."""
     cursor_age: float | None
-    """Since the server gave the cursor of the stream's position; cursors live 30 days. None: there
-    is no cursor yet, or it was given as ``after``."""
     lag: float | None
-    """From the latest ``updated_at_time`` that you have settled to now; None: nothing is settled
-    yet. It also grows while the feed is quiet, so read it together with the state."""
     failures: int
-    """Requests that failed since the last good response, and tries of the store or the ledger that
-    failed since it last worked."""
     last_error: str | None
-    """The last failure, even if all succeeds again."""
     from_cache: bool
-    """Whether the last response came from a cache, so that what is new may not be seen: that of the
-    aiohttp session given as ``http``, or one on the way (by the header ``Age``)."""
 
 
 class _Trouble:

@@ -158,8 +158,9 @@ class Sessions:
                     ...
 
         It reads several windows of time at once and delivers what `stream` would deliver for the
-        same times, a driver's sessions in order. `telemetry.BackfillProgress` reports its progress.
-        It holds at most 4 MiB of pages per reader in memory, plus two pages.
+        same times, a driver's sessions in order. `coachstream.telemetry.BackfillProgress` is the
+        event that reports its progress. It holds at most 4 MiB of pages per reader in memory, plus
+        two pages.
 
         Args:
             start_time: Read versions updated from then on; an aware datetime.
@@ -167,17 +168,22 @@ class Sessions:
                 delivered in its new version; to get it, use `stream` with ``readers``.
             readers: How many windows to read at once. Five use up Samsara's limit as long as a
                 response takes no more than a second.
-            driver_ids: As for `stream`.
-            coach_ids: As for `stream`.
-            session_statuses: As for `stream`.
-            include_coachable_events: As for `stream`.
-            include_external_ids: As for `stream`.
+            driver_ids: Only these drivers' sessions.
+            coach_ids: Only sessions assigned to or completed by one of these coaches.
+            session_statuses: Only sessions that are ``"upcoming"``, ``"completed"`` or
+                ``"deleted"``.
+            include_coachable_events: Include the events of each behavior, at most 100 per session.
+            include_external_ids: Include the drivers' external ids.
             keep_raw: Keep each session's own JSON in ``session.raw``.
-            on_malformed: Settles sessions that can't be read, as for `stream`.
-            on_expired: ``"resume"`` or ``"raise"`` when a cursor has expired, as for `stream`.
-            settle: ``"next"`` or ``"ack"``, as for `stream`.
+            on_malformed: An async function that is given each session that can't be decoded, as a
+                `MalformedSessionError`. Without it, the error is raised.
+            on_expired: When a cursor has expired, restart a little earlier (``"resume"``), or raise
+                `CursorExpiredError` (``"raise"``).
+            settle: What settles a session: asking for the next one (``"next"``), or only
+                `SessionStream.ack` (``"ack"``).
             name: The name of the saved position in the ``store``.
-            store: Where the position is saved between runs, as for `stream`.
+            store: Where the position is saved between runs: a URL (``"sqlite:state.db"``), a store
+                of `coachstream.checkpoints`, or a mapping.
 
         Raises:
             InvalidArgumentError: at once, naming the argument that can't be used.

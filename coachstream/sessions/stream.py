@@ -76,7 +76,7 @@ class SessionStream:
 
         Raises:
             StaleCheckpointError: another consumer has moved the checkpoint.
-            SaveRolledBackError: see above.
+            SaveRolledBackError: a transaction with a save was rolled back, and not repeated.
             StreamInUseError: two loops read the stream, so what is finished can't be told.
             StoreError: an earlier save failed for good.
             InvalidArgumentError: the stream or its store can't save on a connection, or not on this

@@ -64,3 +64,7 @@ __all__ = [
     "stall",
     "wait_until",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -20,20 +20,24 @@ Entry = CoachingSession | MalformedSessionError
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """One response of the sessions endpoint."""
+    """One response of the sessions endpoint.
+
+    Attributes:
+        entries: All sessions of the page, in the server's order; an error for each that can't be
+            decoded.
+        size: Bytes of the response's body, decompressed.
+        body: The body, if `sessions_page` decodes just these entries from it.
+        received_at: When the response came, by this machine's clock.
+        served_at: When the server sent it, by its own clock.
+    """
 
     entries: tuple[Entry, ...]
-    """All sessions of the page, in the server's order; an error for each that can't be decoded."""
     end_cursor: str
     has_next_page: bool
     size: int
-    """Bytes of the response's body, decompressed."""
     body: bytes | None = None
-    """The body, if `sessions_page` decodes just these entries from it."""
     received_at: datetime | None = None
-    """When the response came, by this machine's clock."""
     served_at: datetime | None = None
-    """When the server sent it, by its own clock."""
 
     @property
     def sessions(self) -> tuple[CoachingSession, ...]:

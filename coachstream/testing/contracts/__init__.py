@@ -11,3 +11,7 @@ from .ledger import LedgerContract  # noqa: E402  # see above
 from .store import StoreContract  # noqa: E402  # see above
 
 __all__ = ["LedgerContract", "StoreContract"]
+
+
+def __dir__() -> list[str]:
+    return __all__

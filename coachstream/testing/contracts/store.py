@@ -63,10 +63,12 @@ class StoreContract:
     the store of another process and must use the same storage, which is empty when the test begins.
     The factory may return a store, which is closed at the end if it has ``aclose``, or an async
     context manager of one. The tests need no asyncio plugin, and work with any.
+
+    Attributes:
+        names: Names that must not interfere; override this if your service's names are plain.
     """
 
     names: Sequence[str] = NAMES
-    """Names that must not interfere; override this if your service's names are plain."""
 
     @pytest.fixture
     def make_store(self) -> MakeStore:
