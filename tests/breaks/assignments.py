@@ -89,11 +89,4 @@ MUTATIONS = (
         "]",
         ("tests/assignments/test_endpoint.py",),
     ),
-    Mutation(
-        "a change is not said to be made when the client is closed meanwhile",
-        "assignments/endpoint",
-        "        except ClosedError:\n            raise\n        except CoachStreamError",
-        "        except CoachStreamError",
-        ("tests/assignments/test_endpoint.py",),
-    ),
 )

@@ -75,7 +75,7 @@ MUTATIONS = (
         "        self._end = end if self._origin.end is None else min(end, self._origin.end)",
         "        self._end = self._origin.end or end",
         ("tests/feed/test_backfill.py",),
-        "test_a_session_that_changes_before_an_end_to_come_is_not_lost",
+        "test_windows_touch_and_carry_the_filters_and_no_other_time",
     ),
     Mutation(
         "windows leave no gap",

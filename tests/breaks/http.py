@@ -344,14 +344,14 @@ MUTATIONS = (
         "test_no_cookie_is_kept",
     ),
     Mutation(
-        "a closed client asks for no token",
+        "a closed client waits for no slot",
         "http/transport",
         "        if self._closed:\n"
         '            raise ClosedError("the client is closed")\n'
         "        url",
         "        url",
         ("tests/http/test_transport.py",),
-        "test_a_closed_client_neither_waits_nor_asks_for_a_token",
+        "test_a_closed_client_waits_neither_for_a_slot_nor_for_a_token",
     ),
     Mutation(
         "the server's time goes on between responses",
