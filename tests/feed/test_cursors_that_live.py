@@ -120,7 +120,7 @@ async def test_thirty_quiet_days_are_no_death(way, has_next):
     profile = Profile(cursors="place", caught_up_has_next=has_next)
     more: dict[str, Any] = {"profile": profile, "page_size": 50, "cursor_life": 10_000 * DAY}
     async with feed(quiet(), **more) as (api, client, events):
-        service = Service(way, api, client, poll_interval=6 * 3600)
+        service = Service(way, api, client, poll_interval=24 * 3600)
         for days in (31, 31, 31, 31, 31):
             await service.run(seconds=days * 86_400.0)
         await service.run()

@@ -70,10 +70,8 @@ def run(
 def _without_automatic_gc() -> Iterator[None]:
     was_on = gc.isenabled()
     gc.disable()
-    gc.freeze()  # objects of earlier runs are not traversed each time
     try:
         yield
     finally:
-        gc.unfreeze()
         if was_on:
             gc.enable()
