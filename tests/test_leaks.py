@@ -64,25 +64,24 @@ def observe(event):
 """
 
 
-def outcomes(folder: Path, bodies: dict[str, str]) -> tuple[dict[str, str], str]:
-    """Run tests with these bodies under the plugin; return their outcomes and the output."""
+def function(name: str) -> str:
+    return f"test_{name.replace(' ', '_').replace('-', '_')}"
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], str]:
+    """Run a test per plant and per clean output, under the plugin: their outcomes and output."""
     tests = [
-        f"def test_{name.replace(' ', '_').replace('-', '_')}():\n    {body.strip()}\n"
-        for name, body in bodies.items()
+        f"def {function(name)}():\n    {body.strip()}\n"
+        for name, body in [*PLANTED.items(), *CLEAN.items()]
     ]
+    folder = tmp_path_factory.mktemp("planted")
     (folder / "test_planted.py").write_text(HEAD + "\n\n".join(tests))
     (folder / "pytest.ini").write_text("[pytest]\n")
+    plugins = ("tests.support.leaks", "no:cacheprovider", "no:hypothesispytest")
     result = subprocess.run(
         [
-            *(
-                sys.executable,
-                "-m",
-                "pytest",
-                "-p",
-                "tests.support.leaks",
-                "-p",
-                "no:cacheprovider",
-            ),
+            *(sys.executable, "-m", "pytest", *(f"-p{one}" for one in plugins)),
             *("-c", str(folder / "pytest.ini"), "-v", str(folder)),
         ],
         check=False,
@@ -98,19 +97,17 @@ def outcomes(folder: Path, bodies: dict[str, str]) -> tuple[dict[str, str], str]
     return results, result.stdout + result.stderr
 
 
-def test_every_planted_leak_is_found_and_not_shown_again(tmp_path):
-    results, output = outcomes(tmp_path, PLANTED)
-    assert len(results) == len(PLANTED), output
-    assert set(results.values()) == {"FAILED"}, output
+def test_every_planted_leak_is_found_and_not_shown_again(ran):
+    results, output = ran
+    assert {results[function(name)] for name in PLANTED} == {"FAILED"}, output
     assert output.count("shows the token or a note, in: ") >= len(PLANTED)
     assert not leaks.leaks(output)
     assert not leaks.shows_notes(output)
 
 
-def test_clean_output_passes(tmp_path):
-    results, output = outcomes(tmp_path, CLEAN)
-    assert len(results) == len(CLEAN), output
-    assert set(results.values()) == {"PASSED"}, output
+def test_clean_output_passes(ran):
+    results, output = ran
+    assert {results[function(name)] for name in CLEAN} == {"PASSED"}, output
 
 
 def test_the_search_is_on(request: pytest.FixtureRequest):

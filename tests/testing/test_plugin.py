@@ -51,7 +51,8 @@ def run(tmp_path):
     def run_pytest(files, *arguments):
         for name, text in files.items():
             (project / name).write_text(text)
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--strict-markers"]
+        command = [sys.executable, "-m", "pytest", "--strict-markers"]
+        command += ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]  # takes long to import
         command += ["-W", "error", "-o", "asyncio_default_fixture_loop_scope=function"]
         return subprocess.run(
             [*command, *arguments],
