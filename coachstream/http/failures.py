@@ -18,11 +18,7 @@ CA_VARIABLE = "SSL_CERT_FILE"
 
 NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError)
 """What aiohttp raises when the network, or the other side, fails."""
-_NOT_CONNECTED = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.ConnectionTimeoutError,
-)
+_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """Those of them for which no request was sent."""
 
 
@@ -32,6 +28,8 @@ def translated(error: Exception, timeout: float) -> TransportError:
         return AnswerTimeoutError(f"no whole response within {timeout:g} s")
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return _untrusted(error)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return ConnectError(f"the proxy refused to connect: {error.status}")
     text = ": ".join(filter(None, (type(error).__name__, _own_words(error))))
     if isinstance(error, _NOT_CONNECTED):
         return ConnectError(text)

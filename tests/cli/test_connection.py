@@ -1,5 +1,6 @@
 """How commands reach the server: through a company's proxy, which breaks TLS open."""
 
+import asyncio
 import re
 import ssl
 
@@ -11,6 +12,7 @@ from coachstream import SystemClock
 from coachstream.cli import connection
 from coachstream.emulator import Emulator, World
 from tests.cli.processes import run_in_thread
+from tests.support.emulated import LONG_AGO, TOKEN
 from tests.support.proxies import CompanyNetwork
 
 HOST = "api.example"
@@ -71,6 +73,24 @@ async def test_an_untrusted_certificate_ends_a_command_at_once():
         assert line.startswith(f"Error: the certificate of {HOST} is not trusted: ")
         assert "--ca-file or SSL_CERT_FILE" in line
         assert len(network.asked) == 1
+
+
+async def test_a_proxy_that_refuses_is_called_so(monkeypatch, caplog):
+    async with CompanyNetwork(HOST).leading_to("http://127.0.0.1:1") as network:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{network.port}")
+        monkeypatch.setenv("SAMSARA_API_TOKEN", TOKEN)
+        async with connection.connect(
+            region="us",
+            base_url="https://elsewhere.example",
+            allow_http=False,
+            api_version=None,
+            ca_file=None,
+        ) as client:
+            reading = asyncio.ensure_future(anext(client.sessions.stream(start_time=LONG_AGO)))
+            while "ConnectError: the proxy refused to connect: 403" not in caplog.text:
+                await SystemClock().sleep(0.01)
+            reading.cancel()
+            await asyncio.wait([reading])
 
 
 @pytest.mark.parametrize(
