@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import logging
 import os
 import signal
 from contextlib import asynccontextmanager, suppress
@@ -83,6 +84,7 @@ async def test_the_service_stops_on_a_signal_when_its_handlers_have_ended(
         ended.append(session.id)
 
     monkeypatch.setattr(module, "on_session", slow)
+    caplog.set_level(logging.INFO, "coachstream")
     async with emulator(world, monkeypatch):
         task = asyncio.create_task(module.main("position.db"))
         await until(lambda: begun)

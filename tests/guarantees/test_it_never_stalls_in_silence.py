@@ -148,7 +148,7 @@ async def test_a_store_that_hangs_is_reported_and_retried():
         )
         await pass_time(300)
         failed = of_kind(events, SaveFailed)
-        assert [type(event.error) for event in failed] == [TimeoutError, TimeoutError]
+        assert [type(event.error.__cause__) for event in failed] == [TimeoutError, TimeoutError]
         saved = await store.load("n")
         assert saved is not None
         assert saved.position.cursor is not None
