@@ -57,9 +57,11 @@ def run(size: Size) -> Iterator[Figure]:
 async def follow(url: str, *, interval: float, seconds: float) -> Delays:
     """Follow with all streams for some seconds and return the delays of the sessions."""
     late: list[float] = []
+    delivered = asyncio.Event()
 
     def on_session(session: CoachingSession) -> None:
         late.append((datetime.now(UTC) - session.updated_at_time).total_seconds())
+        delivered.set()
 
     async def follow_one(client: Client, number: int) -> None:
         await asyncio.sleep(interval * number / STREAMS)
@@ -70,6 +72,7 @@ async def follow(url: str, *, interval: float, seconds: float) -> Delays:
     async with new_client(url, observer=_ignore) as client:
         following = [asyncio.create_task(follow_one(client, number)) for number in range(STREAMS)]
         await asyncio.sleep(interval + seconds)
+        await delivered.wait()  # takes longer on a machine that is too busy
         await cancel_all(following)
     late.sort()
     return Delays(
