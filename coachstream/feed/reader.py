@@ -67,6 +67,7 @@ class PageReader:
         # A window is restarted within its bounds; following may restart anywhere after the origin.
         bounds = origin if query.end == origin.end else query
         self._first = max(origin.start, bounds.start)  # a restart may have begun before both
+        self._began = max(self._first, query.start)  # others have read what is earlier
         self._refusal: BadRequestError | None = None  # of the page that is wanted
         self._trial: Query | None = None  # what to restart with, if it works
         self._refused = start.dead_cursor  # last
@@ -192,7 +193,7 @@ class PageReader:
         if self.query.start == end:
             return self.query  # a snapshot: from any other start it would be another question
         try:
-            safe = self._watermark.safe or (self._first if futile else None)
+            safe = self._watermark.safe or (self._began if futile else None)
             if safe is None:
                 return self.query
             # A window may be left with some of the next ones settled; it begins before it ends.
@@ -218,7 +219,7 @@ class PageReader:
         return tuple(
             entry
             for entry in entries
-            if entry.updated_at_time is None or entry.updated_at_time >= self._first
+            if entry.updated_at_time is None or entry.updated_at_time >= self._wanted
         )
 
     def _count_refusal(self, reason: str) -> None:
@@ -258,7 +259,9 @@ class PageReader:
     ) -> None:
         """Read this query from now on, after the cursor."""
         self.query = query
-        self._begins_early = query.start < self._first
+        # Before anything was read, nothing is known of what others have read before.
+        self._wanted = self._began if self._watermark.time is None else self._first
+        self._begins_early = query.start < self._wanted
         self._pager = Pager(
             cursor=cursor,
             bounded=query.bounded,

@@ -205,6 +205,22 @@ MUTATIONS = (
         "test_deaths_far_apart_do_not_add_up",
     ),
     Mutation(
+        "a place after the windows that dies twice a day begins again near it",
+        "feed/reader",
+        "or (self._began if futile else None)",
+        "or (self._first if futile else None)",
+        ("tests/feed/test_cursors_that_live.py",),
+        "test_a_place_after_the_windows_that_dies_twice_a_day_brings_back_no_window",
+    ),
+    Mutation(
+        "what windows have read is not read again by what follows them",
+        "feed/reader",
+        "self._began if self._watermark.time is None else self._first",
+        "self._first",
+        ("tests/feed/test_cursors_that_live.py",),
+        "test_a_place_after_the_windows_that_dies_twice_a_day_brings_back_no_window",
+    ),
+    Mutation(
         "a place that is always refused is passed by",
         "feed/reader",
         "            if futile:\n                by_chance",

@@ -317,3 +317,24 @@ async def test_a_window_that_began_again_before_the_start_brings_nothing_from_be
         got = [session async for session in stream]
         assert got
         assert min(session.updated_at_time for session in got) >= start
+
+
+@virtual
+async def test_a_place_after_the_windows_that_dies_twice_a_day_brings_back_no_window():
+    profile = Profile(cursors="place", caught_up_cursor="same", date_header=False)
+    async with feed(quiet(100), profile=profile, cursor_life=4 * HOUR) as (api, client, events):
+        for _ in range(20):
+            api.world.add_session()
+            await pass_time(300)
+        await pass_time(3600)  # so that windows read them all
+        stream = client.sessions.stream(start_time=LONG_AGO, readers=3, poll_interval=1200)
+        got = [key(await anext(stream)) for _ in range(120)]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(12 * 3600):
+                got.append(key(await anext(stream)))
+        assert len(deaths(events)) == 2
+        assert len(got) == len(set(got))
+        assert all(death.start > DEFAULT_START for death in deaths(events))
+        api.world.add_session()
+        got.append(key(await anext(stream)))
+        assert set(got) == api.world.latest()
