@@ -14,8 +14,8 @@ from ..tasks import Runtime
 from ..telemetry import ShortPollInterval
 from ..wire import query as queries
 from ..wire.query import Filters
+from .malformed import OnMalformed
 from .opening import StreamOpener
-from .source import OnMalformed
 from .stream import SessionStream
 
 Settle = Literal["next", "ack"]

@@ -16,7 +16,8 @@ from ..progress.checkpointer import Checkpointer
 from ..retry import RetryPolicy
 from ..tasks import Runtime
 from ..wire.query import Query
-from .source import OnMalformed, StreamSource
+from .malformed import OnMalformed
+from .source import StreamSource
 from .stream import SessionStream
 
 

@@ -1,9 +1,8 @@
 """Where a stream's pages come from: a reader that resumes from a saved position, and saves it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from copy import copy
 from functools import partial
 
 from ..checkpoints.connections import in_transaction
@@ -14,14 +13,12 @@ from ..models import Position
 from ..progress.checkpointer import LAST_SAVE, Checkpointer
 from ..progress.frontier import Frontier
 from ..retry import RetryPolicy
-from ..tasks import DetachedTask, Exclusive, Runtime, close_all, supervised
-from ..telemetry import Observer, SessionMalformed, StreamEnded
+from ..tasks import DetachedTask, Exclusive, Runtime, close_all
+from ..telemetry import Observer, StreamEnded
 from ..wire.query import Query
 from .hand import Hand, Loop
+from .malformed import MalformedSettler, OnMalformed
 from .saver import Saver
-
-OnMalformed = Callable[[MalformedSessionError], Awaitable[None]]
-"""Settles a session that can't be read: when it returns, that session is not delivered again."""
 
 IN_USE = (
     "another task is waiting for this stream's next session; to handle many at once, use consume()"
@@ -68,6 +65,7 @@ class StreamSource:
         self._siblings = siblings  # streams of the client that have loaded and will save
         self._event_loop: asyncio.AbstractEventLoop | None = None
         self._exclusive = Exclusive(IN_USE)
+        self._settler = MalformedSettler(on_malformed, runtime)
         self._on_close: Callable[[], None] | None = None
         self._client_closed = False
         self._saved_by = checkpointer  # the consumer's, if there is one
@@ -142,14 +140,11 @@ class StreamSource:
             self.hand.take(self.frontier.open(reading))
 
     async def settle_malformed(self, error: MalformedSessionError) -> None:
-        """Let ``on_malformed`` settle it, or else raise it, each time it is met."""
-        self._runtime.observe(SessionMalformed(error=error))
-        if self.on_malformed is None:
-            # A loop that catches it and goes on must not keep the event loop from other work.
-            await self._runtime.clock.sleep(0)
-            raise copy(error)  # each raise makes the traceback of the same error longer
+        """Let ``on_malformed`` settle it, or else raise it; see `next` for what is raised."""
         with self._exclusive:
-            await supervised(partial(self.on_malformed, error), "on_malformed", self._runtime)
+            await self._settler.settle(error)
+        if self.closed:
+            raise self.no_more()
 
     async def ack(self, on: object | None) -> None:
         """Settle all that was handed out, and save it; see `SessionStream.ack`."""
@@ -225,6 +220,7 @@ class StreamSource:
             await self.finished.wait()
             return
         self.closed = True
+        self._settler.close()
         self._runtime.observe(StreamEnded())
         try:
             await self._finish()

@@ -99,7 +99,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an error that is raised again and again does not grow",
-        "sessions/source",
+        "sessions/malformed",
         "            raise copy(error)",
         "            raise error",
         SETTLING,
@@ -107,9 +107,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a callback is awaited under supervision",
-        "sessions/source",
-        'await supervised(partial(self.on_malformed, error), "on_malformed", self._runtime)',
-        "await self.on_malformed(error)",
+        "sessions/malformed",
+        'await supervised(partial(self._on_malformed, error), "on_malformed", self._runtime)',
+        "await self._on_malformed(error)",
         SAVING,
         "test_a_callback_that_hangs_is_reported_and_readable_as_stalled",
     ),
@@ -251,5 +251,21 @@ MUTATIONS = (
         "        pass\n",
         ("tests/sessions/test_stream.py",),
         "test_a_stream_nobody_holds_asks_no_more",
+    ),
+    Mutation(
+        "closing ends a callback that hangs",
+        "sessions/source",
+        "        self._settler.close()\n",
+        "",
+        ("tests/sessions/test_stream.py",),
+        "test_closing_ends_the_loop_whose_callback_hangs",
+    ),
+    Mutation(
+        "closing from within a callback ends a loop over pages",
+        "sessions/source",
+        "settle(error)\n        if self.closed:\n            raise self.no_more()\n",
+        "settle(error)\n",
+        ("tests/sessions/test_stream.py",),
+        "test_closing_from_within_a_callback_ends_the_loop",
     ),
 )

@@ -20,6 +20,7 @@ from coachstream import (
     MalformedSessionError,
     Page,
     RetryPolicy,
+    SessionStream,
     StaleCheckpointError,
     StreamInUseError,
     StreamState,
@@ -657,6 +658,54 @@ async def test_closing_ends_the_loop_of_whoever_waits():
         seen = len(api.requests)
         await pass_time(60)
         assert len(api.requests) == seen
+
+
+@pytest.mark.parametrize("loop", [aiter, SessionStream.pages], ids=["sessions", "pages"])
+def test_closing_ends_the_loop_whose_callback_hangs(loop):
+    @virtual
+    async def check():
+        met, cancelled = [], []
+
+        async def settle(error):
+            met.append(error)
+            try:
+                await pass_time(1e6)
+            except asyncio.CancelledError:
+                await pass_time(2)
+                cancelled.append(error)
+
+        async def read():
+            async for _ in loop(stream):
+                raise AssertionError("the malformed session comes first")
+
+        async with feed(quiet_world(3), faults=[malformed_session()]) as (_, client, _):
+            stream = client.sessions.stream(start_time=LONG_AGO, on_malformed=settle)
+            reading = asyncio.create_task(read())
+            await pass_time(100)
+            assert stream.health.state is StreamState.STALLED
+            await stream.aclose()
+            await pass_time(3)
+            assert reading.done()
+            assert reading.result() is None
+            assert len(met) == len(cancelled) == 1
+            assert stream.position.watermark is None
+
+    check()
+
+
+@pytest.mark.parametrize("loop", [aiter, SessionStream.pages], ids=["sessions", "pages"])
+def test_closing_from_within_a_callback_ends_the_loop(loop):
+    @virtual
+    async def check():
+        async def settle(_):
+            await stream.aclose()
+
+        async with feed(quiet_world(3), faults=[malformed_session()]) as (_, client, _):
+            stream = client.sessions.stream(start_time=LONG_AGO, on_malformed=settle)
+            assert [one async for one in loop(stream)] == []
+            assert stream.position.watermark is None
+
+    check()
 
 
 @virtual
