@@ -194,7 +194,7 @@ def rewind(store: Store, name: str, to: datetime, watch: float) -> None:
 @_store
 @click.argument("names", nargs=-1, callback=_check_name)
 def export(store: Store, names: tuple[str, ...]) -> None:
-    """Write checkpoints to stdout, one line of JSON each: all, or those of NAMES."""
+    """Write checkpoints to stdout as lines of JSON: all, or NAMES."""
     out = output()
 
     async def write() -> None:

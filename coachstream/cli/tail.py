@@ -119,7 +119,7 @@ def command(
     ca_file: str | None,
     verbose: int,
 ) -> None:
-    """Write sessions to stdout as they change, one line of JSON each.
+    """Write sessions to stdout as they change, as lines of JSON.
 
     Each line is a session's JSON as the server sent it. A session that is not valid JSON is
     written as a JSON string. Without --until, the command runs until Ctrl-C or until the reader of

@@ -270,13 +270,9 @@ class StreamSource:
         ``on_close`` is called when somebody closes the stream, which also ends the loading.
         """
         if self.checkpointer is not None:
-            raise InvalidArgumentError(
-                "stream", "pass name and store to consume(), not to the stream"
-            )
+            raise InvalidArgumentError("stream", "has name and store; pass them to consume()")
         if self.used or self.closed:
-            raise InvalidArgumentError(
-                "stream", "this stream was already used or closed; create a new one"
-            )
+            raise InvalidArgumentError("stream", "was already used or closed; create a new one")
         self.used = True
         self._on_close = on_close
         self._saved_by = checkpointer

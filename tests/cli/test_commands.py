@@ -117,12 +117,13 @@ async def test_a_refusal_shows_no_escape_sequences():
     assert err.splitlines()[-1].isprintable()
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["emulate"], ["tail"]])
+@pytest.mark.parametrize("command", [[], ["checkpoint"], ["demo"], ["emulate"], ["tail"]])
 def test_every_command_has_a_short_option_for_its_help(command):
     result = CliRunner().invoke(main, [*command, "-h"])
     assert (result.exit_code, result.stderr) == (0, "")
     assert "-h, --help" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "..." not in result.stdout.partition("Commands:")[2], "a summary that is cut off"
 
 
 # demo
