@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -15,24 +14,13 @@ ROOT = Path(__file__).parent.parent
 RIVALS = {"by hand", "samsara-api", "dlt"}
 
 
-def run(name):
-    """Run one benchmark."""
-    # With coverage in every process, the benchmarks would measure coverage, too.
-    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    command = [sys.executable, "-m", "benchmarks", name, "--short", "--json"]
-    done = subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE)
-    return msgspec.json.decode(done.stdout)
-
-
 @pytest.fixture(scope="module")
 def results():
-    """Run some at a time, as they mostly wait; that their times mean nothing is no loss here."""
-    with ThreadPoolExecutor(3) as threads:
-        documents = list(threads.map(run, BENCHMARKS))
-    benchmarks = {}
-    for document in documents:
-        benchmarks |= document["benchmarks"]
-    return documents[0] | {"benchmarks": benchmarks}
+    # With coverage in every process, the benchmarks would measure coverage, too.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    command = [sys.executable, "-m", "benchmarks", "--short", "--json"]
+    done = subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE)
+    return msgspec.json.decode(done.stdout)
 
 
 @pytest.mark.timeout(150)  # well under a minute on an idle machine

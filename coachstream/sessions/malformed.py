@@ -20,7 +20,7 @@ class MalformedSettler:
     def __init__(self, on_malformed: OnMalformed | None, runtime: Runtime) -> None:
         self._on_malformed = on_malformed
         self._runtime = runtime
-        self._call = anyio.CancelScope()  # around the last one
+        self._call: anyio.CancelScope | None = None  # around the last one; none before a loop runs
 
     async def settle(self, error: MalformedSessionError) -> None:
         """Let ``on_malformed`` settle it, or else raise it, each time it is met.
@@ -37,4 +37,5 @@ class MalformedSettler:
 
     def close(self) -> None:
         """Cancel the call that is running, as supervised calls are: once, with time to clean up."""
-        self._call.cancel()
+        if self._call is not None:
+            self._call.cancel()
