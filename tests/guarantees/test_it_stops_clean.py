@@ -27,7 +27,9 @@ class SuspensionCounter:
 
     def factory(self, loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> asyncio.Task[Any]:
         """Create tasks whose suspensions are counted."""
-        return asyncio.Task(self._counted(work), loop=loop, **more)
+        task = asyncio.Task(self._counted(work), loop=loop, **more)
+        task.add_done_callback(lambda _: work.close())  # one cancelled before its first step
+        return task
 
     async def _counted(self, work: Coroutine[Any, Any, Any]) -> Any:
         return await _Counted(work, self)
